@@ -1,0 +1,138 @@
+//! Agents: who calls.
+
+use std::{borrow::Borrow, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Secret;
+
+/// An agent's identifier: 1 to 128 characters of `[A-Za-z0-9_.:-]`, a name or a UUID.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AgentId(String);
+
+/// The text is no agent id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("agent id must be 1 to 128 characters of A-Z a-z 0-9 _ . : -")]
+pub struct InvalidAgentId;
+
+impl AgentId {
+    /// The longest id, in bytes.
+    pub const BYTES_MAX: usize = 128;
+
+    /// Reads an id.
+    ///
+    /// # Errors
+    /// [`InvalidAgentId`] when it is empty, longer than 128 bytes or has another character.
+    pub fn parse(text: &str) -> Result<Self, InvalidAgentId> {
+        let well_formed = !text.is_empty()
+            && text.len() <= Self::BYTES_MAX
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:-".contains(&b));
+        if well_formed { Ok(Self(text.to_owned())) } else { Err(InvalidAgentId) }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for AgentId {
+    type Error = InvalidAgentId;
+    fn try_from(text: String) -> Result<Self, InvalidAgentId> {
+        Self::parse(&text)
+    }
+}
+
+impl From<AgentId> for String {
+    fn from(id: AgentId) -> Self {
+        id.0
+    }
+}
+
+impl Borrow<str> for AgentId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AgentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether an agent may act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AgentState {
+    /// It may act.
+    Active,
+    /// It may not act until it is revived.
+    Suspended,
+    /// It may not act; its tokens are refused.
+    Killed,
+}
+
+impl AgentState {
+    /// The word that stands in JSON and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Killed => "killed",
+        }
+    }
+}
+
+/// An agent as the bundle carries it. Its state stands in a section of its own, so that a kill is
+/// a small message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// Who it is; the `sub` of its tokens.
+    pub id: AgentId,
+    /// What people call it.
+    pub name: String,
+    /// The organisation that it belongs to.
+    pub org_id: String,
+    /// How its JWTs are verified. The algorithm is fixed here, never by a token's header.
+    pub credential: Credential,
+    /// What it may do at most: scopes such as `db:read`, or patterns such as `db:*` and `*`.
+    pub scopes: Vec<String>,
+}
+
+/// How an agent's JWT is verified.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "alg", deny_unknown_fields)]
+pub enum Credential {
+    /// HMAC-SHA256 (RFC 7518 section 3.2). The HMAC key is the bytes of `key`: 64 characters of
+    /// lower-case hex for a secret that starts with `ags_`, the secret itself for any other.
+    #[serde(rename = "HS256")]
+    Hs256 {
+        /// The HMAC key, not the agent's secret.
+        key: Secret,
+    },
+    /// Ed25519 (RFC 8037).
+    #[serde(rename = "EdDSA")]
+    EdDsa {
+        /// The public key: 32 bytes, base64url without padding, as the `x` of a JWK.
+        public_key: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AgentId;
+
+    #[test]
+    fn an_agent_id_is_a_name_or_a_uuid() {
+        for good in ["a", "b0000001-0004-0000-0000-000000000001", "team.a:research_1"] {
+            assert!(AgentId::parse(good).is_ok(), "{good}");
+        }
+        let long = "a".repeat(129);
+        for bad in ["", "a b", "é", "a/b", "a\0", long.as_str()] {
+            assert!(AgentId::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! How dangerous something is: as a severity of a rule, a score, a word.
+
+use serde::{Deserialize, Serialize};
+
+/// How bad a rule's finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth noting.
+    Low,
+    /// Worth a flag.
+    Medium,
+    /// Worth a block.
+    High,
+    /// Worth a block under any threshold in use.
+    Critical,
+}
+
+impl Severity {
+    /// The risk that one finding of this severity means by itself, 0 to 1.
+    pub fn score(self) -> RiskScore {
+        match self {
+            Self::Low => RiskScore(0.2),
+            Self::Medium => RiskScore(0.5),
+            Self::High => RiskScore(0.85),
+            Self::Critical => RiskScore(0.95),
+        }
+    }
+
+    /// The word that stands in rule files and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// A risk from 0 (none) to 1 (certain), kept to three decimals so that it reads the same
+/// everywhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RiskScore(f64);
+
+impl RiskScore {
+    /// No risk.
+    pub const ZERO: Self = Self(0.0);
+    /// Certain danger.
+    pub const ONE: Self = Self(1.0);
+
+    /// Clamps `value` to 0..=1 and rounds it to three decimals; what is no number is 1.
+    pub fn new(value: f64) -> Self {
+        if value.is_nan() { Self::ONE } else { Self((value.clamp(0.0, 1.0) * 1000.0).round() / 1000.0) }
+    }
+
+    /// The number, 0 to 1.
+    pub fn value(self) -> f64 {
+        self.0
+    }
+
+    /// The risk of two independent dangers together: `1 - (1-a)(1-b)`.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self::new(1.0 - (1.0 - self.0) * (1.0 - other.0))
+    }
+
+    /// The larger of the two.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        if other.0 > self.0 { other } else { self }
+    }
+
+    /// The word for the score.
+    pub fn level(self) -> RiskLevel {
+        match self.0 {
+            s if s >= 0.9 => RiskLevel::Critical,
+            s if s >= 0.7 => RiskLevel::High,
+            s if s >= 0.4 => RiskLevel::Medium,
+            _ => RiskLevel::Low,
+        }
+    }
+}
+
+/// The word for a risk score: low below 0.4, medium below 0.7, high below 0.9, else critical.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RiskLevel {
+    /// Below 0.4.
+    #[default]
+    Low,
+    /// From 0.4.
+    Medium,
+    /// From 0.7.
+    High,
+    /// From 0.9.
+    Critical,
+}
+
+impl RiskLevel {
+    /// The word that stands in the audit trail.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// What a call is taken for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Classification {
+    /// Nothing was found, or little.
+    #[default]
+    Safe,
+    /// Worth a flag.
+    Suspicious,
+    /// Worth a block.
+    Malicious,
+}
+
+impl Classification {
+    /// The word that stands in the audit trail.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Safe => "Safe",
+            Self::Suspicious => "Suspicious",
+            Self::Malicious => "Malicious",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RiskLevel, RiskScore};
+
+    #[test]
+    fn the_word_follows_the_score() {
+        for (score, level) in [
+            (0.0, RiskLevel::Low),
+            (0.399, RiskLevel::Low),
+            (0.4, RiskLevel::Medium),
+            (0.7, RiskLevel::High),
+            (0.9, RiskLevel::Critical),
+            (7.0, RiskLevel::Critical),
+            (f64::NAN, RiskLevel::Critical),
+        ] {
+            assert_eq!(RiskScore::new(score).level(), level, "{score}");
+        }
+    }
+
+    #[test]
+    fn two_dangers_are_worse_than_one() {
+        assert_eq!(RiskScore::new(0.5).and(RiskScore::new(0.5)), RiskScore::new(0.75));
+    }
+}

@@ -1,0 +1,105 @@
+//! Tools: what is called.
+
+use serde::{Deserialize, Serialize};
+
+/// A tool of the catalogue as the bundle carries it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    /// Its name, such as `database.query`: 1 to 128 characters of `[A-Za-z0-9_.:/-]`.
+    pub name: String,
+    /// The scope that an agent must hold to call it, such as `db:read`.
+    pub scope: String,
+    /// What kind of tool it is; detection judges the same text differently by it.
+    pub category: ToolCategory,
+    /// The service that its tokens are for: the `aud` of micro-tokens.
+    pub audience: String,
+    /// The URL that calls may be forwarded to; only what lies under it is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+    /// SHA-256 of the canonical JSON of its descriptor, 64 characters of lower-case hex: the
+    /// `ag:tool_binding` of micro-tokens.
+    pub binding: String,
+}
+
+impl Tool {
+    /// Whether `name` can be a tool's name.
+    pub fn is_name(name: &str) -> bool {
+        !name.is_empty()
+            && name.len() <= 128
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:/-".contains(&b))
+    }
+}
+
+/// The kind of a tool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ToolCategory {
+    /// Runs SQL or another query language that the agent writes.
+    Database,
+    /// Runs commands that the agent writes.
+    Shell,
+    /// Runs code that the agent writes.
+    Code,
+    /// Reads or writes files by path.
+    File,
+    /// Fetches URLs.
+    Http,
+    /// Sends messages to people.
+    Message,
+    /// Pays or refunds.
+    Payment,
+    /// Searches text.
+    Search,
+    /// Anything else.
+    #[default]
+    Other,
+}
+
+impl ToolCategory {
+    /// Every category.
+    pub const ALL: [Self; 9] = [
+        Self::Database,
+        Self::Shell,
+        Self::Code,
+        Self::File,
+        Self::Http,
+        Self::Message,
+        Self::Payment,
+        Self::Search,
+        Self::Other,
+    ];
+
+    /// The word that stands in the catalogue.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Database => "database",
+            Self::Shell => "shell",
+            Self::Code => "code",
+            Self::File => "file",
+            Self::Http => "http",
+            Self::Message => "message",
+            Self::Payment => "payment",
+            Self::Search => "search",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Whether `held` gives `wanted`: the same scope, `*`, or a prefix that ends in `:*`.
+///
+/// ```
+/// # use clampd_model::scope_covers;
+/// assert!(scope_covers("db:*", "db:read"));
+/// assert!(!scope_covers("db:*", "dbx:read"));
+/// assert!(!scope_covers("db:read", "db:*"));
+/// ```
+pub fn scope_covers(held: &str, wanted: &str) -> bool {
+    if held == "*" || held == wanted {
+        return true;
+    }
+    match held.strip_suffix('*') {
+        Some(prefix) => prefix.ends_with(':') && wanted.starts_with(prefix),
+        None => false,
+    }
+}
