@@ -13,6 +13,7 @@ mod limits;
 mod place;
 mod recognise;
 mod rule;
+mod traits;
 
 pub use detector::{DetectError, Detector};
 pub use findings::Findings;

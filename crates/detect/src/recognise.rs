@@ -7,6 +7,8 @@ mod path;
 
 use clampd_model::ToolCategory;
 
+use crate::traits::Traits;
+
 macro_rules! signals {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
         /// What a recogniser can see. A rule names it in `signal`.
@@ -75,10 +77,17 @@ impl Signals {
 }
 
 /// Runs every recogniser for which the text has the necessary characters.
-pub(crate) fn signals(text: &str, _own_language: Option<ToolCategory>) -> Signals {
+pub(crate) fn signals(text: &str, traits: Traits, _own_language: Option<ToolCategory>) -> Signals {
     let mut signals = Signals::default();
-    numbers::recognise(text, &mut signals);
-    address::recognise(text, &mut signals);
-    path::recognise(text, &mut signals);
+    if traits.any(Traits::NUMBER) {
+        numbers::recognise(text, &mut signals);
+        address::recognise_bare(text, &mut signals);
+    }
+    if traits.any(Traits::SLASH) {
+        address::recognise(text, &mut signals);
+    }
+    if traits.all(Traits::DOT) && traits.any(Traits::SLASH.with(Traits::BACKSLASH)) {
+        path::recognise(text, &mut signals);
+    }
     signals
 }

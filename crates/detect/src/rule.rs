@@ -29,6 +29,9 @@ pub struct Rule {
     pub within: u16,
     /// A regular expression in the syntax of `regex-lite`, for folded text.
     pub pattern: Option<Cow<'static, str>>,
+    /// How many bytes before the literal the pattern may begin. With 0 it begins with the
+    /// literal, which is much the cheapest.
+    pub before: u16,
     /// What a recogniser must have seen.
     pub signal: Option<Signal>,
     /// Not looked for in what is written in the own language of tools of these categories.

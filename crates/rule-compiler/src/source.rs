@@ -85,6 +85,8 @@ struct RuleToml {
     near: Vec<Group>,
     within: Option<u16>,
     pattern: Option<String>,
+    #[serde(default)]
+    before: u16,
     signal: Option<String>,
     applies_to: Vec<Surface>,
     #[serde(default)]
@@ -185,6 +187,7 @@ impl RuleToml {
                 near: near.into(),
                 within: self.within.unwrap_or(WITHIN_DEFAULT),
                 pattern: self.pattern.map(Into::into),
+                before: self.before,
                 signal,
                 not_in: set(self.not_in),
                 only_in: set(self.only_in),

@@ -125,7 +125,12 @@ fn bits(run: &[u8], width: u32, value: impl Fn(u8) -> Option<u8>) -> Option<Vec<
             out.push((held >> count) as u8);
             held &= (1 << count) - 1;
         }
-        if at == 32 && !reads_as_text(&out) {
+        // Most runs are words: they are given up at their first unreadable bytes.
+        if at == 10
+            && !out
+                .iter()
+                .all(|b| *b >= 0x80 || matches!(b, b' '..=b'~' | b'\t'..=b'\r'))
+        {
             return None;
         }
     }

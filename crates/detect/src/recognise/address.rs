@@ -17,7 +17,10 @@ pub(super) fn recognise(text: &str, signals: &mut Signals) {
         }
         from = authority_at;
     }
-    // The address of the metadata services is unmistakable without a URL around it.
+}
+
+/// Notes the address of the metadata services, which is unmistakable without a URL around it.
+pub(super) fn recognise_bare(text: &str, signals: &mut Signals) {
     if let Some(at) = text.find("169.254.169.254") {
         signals.put(Signal::MetadataAddress, at);
     }
@@ -184,11 +187,12 @@ fn is_inside(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::{Signal, Signals};
-    use super::recognise;
+    use super::{recognise, recognise_bare};
 
     fn check(url: &str, expected: Option<Signal>) {
         let mut signals = Signals::default();
         recognise(url, &mut signals);
+        recognise_bare(url, &mut signals);
         assert_eq!(
             signals.iter().next().map(|(signal, _)| signal),
             expected,
