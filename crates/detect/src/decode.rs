@@ -80,9 +80,10 @@ pub(crate) fn unfold(
         put(escapes::quoted_printable(&variant.text).map(one(Decoding::QuotedPrintable)));
     }
     if traits.any(Traits::RUN) {
-        put(base::base64_texts(&variant.text).map(one(Decoding::Base64)));
-        put(base::hex_texts(&variant.text).map(one(Decoding::Hex)));
-        put(base::base32_texts(&variant.text).map(one(Decoding::Base32)));
+        let runs = base::runs(&variant.text);
+        put(Some(one(Decoding::Base64)(runs.base64)));
+        put(Some(one(Decoding::Hex)(runs.hex)));
+        put(Some(one(Decoding::Base32)(runs.base32)));
     }
     if traits.any(Traits::GROUPS) {
         put(base::grouped_codes(&variant.text).map(one(Decoding::Hex)));

@@ -4,6 +4,7 @@
 mod address;
 mod numbers;
 mod path;
+mod secret;
 
 use clampd_model::ToolCategory;
 
@@ -38,6 +39,69 @@ signals! {
     UsSsn = "us-ssn",
     /// A payment card's number: issuer, length and Luhn digit.
     CreditCard = "credit-card",
+    /// A United States individual taxpayer number beside its name.
+    UsItin = "us-itin",
+    /// An Indian Aadhaar number.
+    Aadhaar = "aadhaar",
+    /// An Indian permanent account number.
+    IndiaPan = "india-pan",
+    /// A Singaporean NRIC or FIN.
+    Nric = "singapore-nric",
+    /// A British national insurance number.
+    UkNino = "uk-nino",
+    /// A British NHS number beside its name.
+    UkNhs = "uk-nhs",
+    /// A German tax identification number beside its name.
+    GermanTaxId = "german-tax-id",
+    /// A French INSEE number.
+    FrenchInsee = "french-insee",
+    /// A Spanish DNI or NIE.
+    SpanishId = "spanish-id",
+    /// An Italian codice fiscale.
+    ItalianTaxCode = "italian-tax-code",
+    /// A Brazilian CPF.
+    BrazilCpf = "brazil-cpf",
+    /// A Brazilian CNPJ.
+    BrazilCnpj = "brazil-cnpj",
+    /// A Chinese resident identity number.
+    ChinaId = "china-resident-id",
+    /// A Japanese individual number beside its name.
+    JapanMyNumber = "japan-my-number",
+    /// A South Korean resident registration number.
+    KoreaRrn = "korea-rrn",
+    /// An Australian tax file number beside its name.
+    AustraliaTfn = "australia-tfn",
+    /// A Canadian social insurance number beside its name.
+    CanadaSin = "canada-sin",
+    /// A Dutch citizen service number beside its name.
+    DutchBsn = "dutch-bsn",
+    /// A Polish PESEL beside its name.
+    PolishPesel = "polish-pesel",
+    /// A Swedish personal identity number.
+    SwedishId = "swedish-id",
+    /// A Czech birth number.
+    CzechId = "czech-birth-number",
+    /// A Turkish identity number beside its name.
+    TurkishId = "turkish-id",
+    /// A Thai identity number.
+    ThaiId = "thai-id",
+    /// An Indonesian NIK beside its name.
+    IndonesiaNik = "indonesia-nik",
+    /// A Vietnamese citizen identity number beside its name.
+    VietnamId = "vietnam-id",
+    /// A Mexican CURP.
+    MexicoCurp = "mexico-curp",
+    /// A Swiss AHV number.
+    SwissAhv = "swiss-ahv",
+    /// A bank account's number beside its name.
+    BankAccount = "bank-account",
+    /// A driving licence's number beside its name.
+    DriverLicense = "driver-license",
+    /// A passport's number beside its name.
+    Passport = "passport",
+    /// A secret value given to the name that the rule's literal is the end of. Local: judged
+    /// where the literal stands.
+    AssignedSecret = "assigned-secret",
     /// An international bank account number: country, length and mod 97.
     Iban = "iban",
     /// A cloud's metadata service, in any spelling of its address.
@@ -73,6 +137,14 @@ impl Signals {
     /// What was seen, where first and how often.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Signal, (u32, u32))> + '_ {
         self.0.iter().copied()
+    }
+}
+
+/// Judges a signal where a rule's literal stands; `None` when the signal is one of whole texts.
+pub(crate) fn at(signal: Signal, text: &str, end: usize) -> Option<bool> {
+    match signal {
+        Signal::AssignedSecret => Some(secret::is_assigned(text, end)),
+        _ => None,
     }
 }
 

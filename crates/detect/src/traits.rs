@@ -37,7 +37,7 @@ impl Traits {
     pub(crate) const REVERSED: Self = Self(1 << 24);
     /// It holds an order's word moved by thirteen letters.
     pub(crate) const ROT13: Self = Self(1 << 25);
-    /// Seven digits or more in all.
+    /// Four digits or more in all: the fewest that a number of a person has.
     pub(crate) const NUMBER: Self = Self(1 << 26);
 
     /// Both together.
@@ -86,7 +86,7 @@ impl Traits {
             (word.singles_longest >= 5, Self::SINGLE_LETTERS),
             (word.mixed >= 2, Self::LEET),
             (word.groups >= 8, Self::GROUPS),
-            (digits >= 7, Self::NUMBER),
+            (digits >= 4, Self::NUMBER),
         ] {
             if holds {
                 traits = traits.with(shape);

@@ -151,12 +151,16 @@ fn matches(
     text: &str,
     signals: &Signals,
 ) -> Option<(u32, u32)> {
-    if rule.signal.is_some_and(|signal| !signals.contains(signal)) {
-        return None;
-    }
+    let signalled = |gate: &&Candidate| {
+        rule.signal.is_none_or(|signal| {
+            recognise::at(signal, text, gate.end as usize)
+                .unwrap_or_else(|| signals.contains(signal))
+        })
+    };
     let gates = candidates
         .iter()
         .take_while(|candidate| candidate.group == 0);
+    let gates = gates.filter(signalled);
     let mut gates = gates
         .filter(|gate| is_near(rule, candidates, gate, text))
         .peekable();
