@@ -2,11 +2,17 @@
 //! Each recogniser reads the folded text and gives signals; rules give them severity and words.
 
 mod address;
+mod markup;
 mod numbers;
 mod path;
+mod prose;
 mod secret;
+mod shell;
+mod sql;
 
 use clampd_model::ToolCategory;
+
+pub(crate) use prose::is_prose;
 
 use crate::traits::Traits;
 
@@ -106,8 +112,26 @@ signals! {
     Iban = "iban",
     /// A cloud's metadata service, in any spelling of its address.
     MetadataAddress = "metadata-address",
-    /// A URL to a private, loopback or link-local address, in any spelling.
+    /// A URL to an address of the inside, spelled so that a filter may not see it.
+    DisguisedAddress = "disguised-address",
+    /// A URL to the machine itself.
+    LoopbackAddress = "loopback-address",
+    /// A URL to a private or link-local address.
     PrivateAddress = "private-address",
+    /// An element that runs or fetches by itself.
+    ActiveElement = "active-element",
+    /// An `on…` attribute in a tag.
+    EventHandler = "event-handler",
+    /// A condition whose outcome is written in it.
+    SqlTautology = "sql-tautology",
+    /// A condition on a column, put behind a value.
+    SqlCondition = "sql-condition",
+    /// A quote closed and the rest made a comment.
+    SqlCut = "sql-cut",
+    /// A statement that changes or deletes every row.
+    SqlUnbounded = "sql-unbounded",
+    /// A separator or substitution and a command behind it.
+    ShellInjection = "shell-injection",
     /// A path that climbs out of its directory.
     PathClimb = "path-climb",
 }
@@ -149,7 +173,7 @@ pub(crate) fn at(signal: Signal, text: &str, end: usize) -> Option<bool> {
 }
 
 /// Runs every recogniser for which the text has the necessary characters.
-pub(crate) fn signals(text: &str, traits: Traits, _own_language: Option<ToolCategory>) -> Signals {
+pub(crate) fn signals(text: &str, traits: Traits, own_language: Option<ToolCategory>) -> Signals {
     let mut signals = Signals::default();
     if traits.any(Traits::NUMBER) {
         numbers::recognise(text, &mut signals);
@@ -158,8 +182,24 @@ pub(crate) fn signals(text: &str, traits: Traits, _own_language: Option<ToolCate
     if traits.any(Traits::SLASH) {
         address::recognise(text, &mut signals);
     }
-    if traits.all(Traits::DOT) && traits.any(Traits::SLASH.with(Traits::BACKSLASH)) {
+    if traits.any(Traits::DOT) && traits.any(Traits::SLASH.with(Traits::BACKSLASH)) {
         path::recognise(text, &mut signals);
+    }
+    if traits.any(Traits::ANGLE) {
+        markup::recognise(text, &mut signals);
+    }
+    match own_language {
+        Some(ToolCategory::Database) => sql::recognise_query(text, &mut signals),
+        Some(ToolCategory::Shell | ToolCategory::Code) => {}
+        _ => {
+            if traits.any(Traits::QUOTE.with(Traits::EQUALS).with(Traits::ANGLE)) {
+                sql::recognise_value(text, &mut signals);
+            }
+            let separated = Traits::SEPARATOR.with(Traits::QUOTE).with(Traits::PAREN);
+            if traits.any(separated) && !is_prose(text) {
+                shell::recognise(text, &mut signals);
+            }
+        }
     }
     signals
 }

@@ -35,7 +35,7 @@ pub fn emit(rules: &[RuleSource]) -> String {
             "    Rule {{ id: Cow::Borrowed({:?}), name: Cow::Borrowed({:?}), category: Cow::Borrowed({:?}), \
              severity: Severity::{severity}, applies_to: SurfaceSet::from_bits({}), literals: {}, \
              near: Cow::Borrowed(const {{ &[{}] }}), within: {}, pattern: {pattern}, before: {}, signal: {signal}, \
-             not_in: ToolSet::from_bits({}), only_in: ToolSet::from_bits({}) }},",
+             form: Form::{:?}, not_in: ToolSet::from_bits({}), only_in: ToolSet::from_bits({}) }},",
             rule.id,
             rule.name,
             rule.category,
@@ -44,6 +44,7 @@ pub fn emit(rules: &[RuleSource]) -> String {
             near.join(", "),
             rule.within,
             rule.before,
+            rule.form,
             rule.not_in.bits(),
             rule.only_in.bits(),
         );

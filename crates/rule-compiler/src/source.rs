@@ -1,6 +1,6 @@
 //! A rule as its author writes it.
 
-use clampd_detect::{Rule, Signal, ToolSet, Words, fold};
+use clampd_detect::{Form, Rule, Signal, ToolSet, Words, fold};
 use clampd_model::{Severity, Surface, SurfaceSet, ToolCategory};
 use serde::Deserialize;
 
@@ -90,6 +90,8 @@ struct RuleToml {
     signal: Option<String>,
     applies_to: Vec<Surface>,
     #[serde(default)]
+    form: FormToml,
+    #[serde(default)]
     not_in: Vec<ToolCategory>,
     #[serde(default)]
     only_in: Vec<ToolCategory>,
@@ -101,6 +103,14 @@ struct RuleToml {
     should_not_match: Vec<Example>,
     #[serde(default)]
     known_misses: Vec<Example>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+enum FormToml {
+    #[default]
+    Any,
+    Bare,
 }
 
 /// Words of one group: in place, or a list's.
@@ -189,6 +199,10 @@ impl RuleToml {
                 pattern: self.pattern.map(Into::into),
                 before: self.before,
                 signal,
+                form: match self.form {
+                    FormToml::Any => Form::Any,
+                    FormToml::Bare => Form::Bare,
+                },
                 not_in: set(self.not_in),
                 only_in: set(self.only_in),
             },

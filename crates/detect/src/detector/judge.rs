@@ -6,7 +6,7 @@ use crate::{
     findings::Collected,
     limits,
     recognise::{self, Signals},
-    rule::Rule,
+    rule::{Form, Rule},
     traits::Traits,
 };
 
@@ -79,6 +79,10 @@ pub(super) fn judge(
         }
     }
     candidates.sort_unstable();
+    let mut prose = None;
+    let mut fits = |rule: &Rule| {
+        rule.form == Form::Any || !*prose.get_or_insert_with(|| recognise::is_prose(text))
+    };
     let signals = recognise::signals(text, traits, context.own_language);
     for of_rule in candidates.chunk_by(|a, b| a.rule == b.rule) {
         let Some(at) = of_rule.first().map(|candidate| candidate.rule) else {
@@ -89,14 +93,16 @@ pub(super) fn judge(
         };
         let pattern = index.patterns.get(usize::from(at)).and_then(Option::as_ref);
         let found = matches(rule, pattern, of_rule, text, &signals);
-        note(rule, found, context, decodings, collected);
+        if found.is_some() && fits(rule) {
+            note(rule, found, context, decodings, collected);
+        }
     }
     for (signal, seen) in signals.iter() {
         for at in index.by_signal.get(&signal).into_iter().flatten() {
             let Some(rule) = rules.get(usize::from(*at)) else {
                 continue;
             };
-            if context.admits(rule) {
+            if context.admits(rule) && fits(rule) {
                 note(rule, Some(seen), context, decodings, collected);
             }
         }

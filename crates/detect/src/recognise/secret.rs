@@ -36,7 +36,7 @@ pub(super) fn is_assigned(text: &str, end: usize) -> bool {
 }
 
 fn strip_operator(rest: &str) -> Option<&str> {
-    [":=", "=>", "||:", "==", "=", ":", "is ", "->"]
+    [":=", "=>", "||:", "==", "=", ":", "->"]
         .iter()
         .find_map(|op| rest.strip_prefix(op))
 }
