@@ -233,7 +233,8 @@ fn is_near(rule: &Rule, candidates: &[Candidate], gate: &Candidate, text: &str) 
     if rule.near.is_empty() {
         return true;
     }
-    let within = u32::from(rule.within);
+    // Letters outside ASCII are two or three bytes long.
+    let within = u32::from(rule.within) * if text.is_ascii() { 1 } else { 2 };
     (1..=rule.near.len()).all(|group| {
         candidates.iter().any(|candidate| {
             usize::from(candidate.group) == group
