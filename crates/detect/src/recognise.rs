@@ -114,6 +114,8 @@ signals! {
     MetadataAddress = "metadata-address",
     /// A URL to an address of the inside, spelled so that a filter may not see it.
     DisguisedAddress = "disguised-address",
+    /// A URL that two readers read differently.
+    OddUrl = "odd-url",
     /// A URL to the machine itself.
     LoopbackAddress = "loopback-address",
     /// A URL to a private or link-local address.
@@ -186,7 +188,7 @@ pub(crate) fn signals(
         numbers::recognise(text, &mut signals);
         address::recognise_bare(text, &mut signals);
     }
-    if traits.any(Traits::SLASH) {
+    if traits.any(Traits::SLASH.with(Traits::BACKSLASH).with(Traits::COLON)) {
         address::recognise(text, &mut signals);
     }
     if traits.any(Traits::DOT) && traits.any(Traits::SLASH.with(Traits::BACKSLASH)) {
