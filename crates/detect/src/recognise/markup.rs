@@ -91,7 +91,7 @@ fn runs(name: &[u8], attributes: &[u8]) -> bool {
             has("http-equiv") && (has("refresh") || has("set-cookie") || has("javascript"))
                 || has("utf-7")
         }
-        b"link" => has("javascript") || has("import") || has("//xss"),
+        b"link" => has("javascript") || has("import") || (has("stylesheet") && has("http")),
         b"layer" | b"ilayer" => has("src"),
         _ => false,
     }
