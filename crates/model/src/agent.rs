@@ -27,8 +27,14 @@ impl AgentId {
     pub fn parse(text: &str) -> Result<Self, InvalidAgentId> {
         let well_formed = !text.is_empty()
             && text.len() <= Self::BYTES_MAX
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:-".contains(&b));
-        if well_formed { Ok(Self(text.to_owned())) } else { Err(InvalidAgentId) }
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_.:-".contains(&b));
+        if well_formed {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidAgentId)
+        }
     }
 
     /// The id as text.
@@ -127,7 +133,11 @@ mod tests {
 
     #[test]
     fn an_agent_id_is_a_name_or_a_uuid() {
-        for good in ["a", "b0000001-0004-0000-0000-000000000001", "team.a:research_1"] {
+        for good in [
+            "a",
+            "b0000001-0004-0000-0000-000000000001",
+            "team.a:research_1",
+        ] {
             assert!(AgentId::parse(good).is_ok(), "{good}");
         }
         let long = "a".repeat(129);
