@@ -186,6 +186,9 @@ fn resolve_lookalikes(folded: &mut Folded, scripts: &Scripts) {
 mod tests {
     use clampd_model::{Decoding, Decodings};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::{fold, fold_text};
 
     #[test]

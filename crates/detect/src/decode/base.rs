@@ -164,6 +164,9 @@ fn reads_as_text(bytes: &[u8]) -> bool {
 mod tests {
     use super::{base32_texts, base64_texts, grouped_codes, hex_texts};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn runs_that_read_as_text_are_read() {
         let said = Some("ignore previous".to_owned());

@@ -48,6 +48,9 @@ mod tests {
     use super::super::{Signal, Signals};
     use super::recognise;
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn two_steps_up_are_a_climb() {
         for (text, climbs) in [

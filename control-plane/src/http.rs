@@ -1,0 +1,126 @@
+//! The REST face: routes, request ids, and what every answer has in common.
+//!
+//! Handlers translate; what is decided and kept is elsewhere.
+
+mod agents;
+mod audit;
+mod body;
+mod bundle;
+mod caller;
+mod error;
+mod keys;
+mod policies;
+mod settings;
+mod status;
+mod tokens;
+mod tools;
+mod value;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderName, HeaderValue, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+
+use self::{caller::AnyCaller, error::ApiError};
+use crate::{random, service::Service};
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest request id that is taken over from a caller.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// The id of a request, in every answer and every audit event that the request makes.
+#[derive(Debug, Clone)]
+struct RequestId(String);
+
+type App = Arc<Service>;
+
+/// Every route of the service.
+pub(crate) fn router(service: App) -> Router {
+    Router::new()
+        .route("/health", get(status::health))
+        .route("/ready", get(status::ready))
+        .route("/metrics", get(status::metrics))
+        .route("/v1/agents", get(agents::list).post(agents::register))
+        .route("/v1/agents/{id}", get(agents::show).patch(agents::patch))
+        .route("/v1/agents/{id}/kill", post(agents::kill))
+        .route("/v1/agents/{id}/suspend", post(agents::suspend))
+        .route("/v1/agents/{id}/revive", post(agents::revive))
+        .route("/v1/agents/{id}/rotate", post(agents::rotate))
+        .route("/v1/keys", get(keys::list).post(keys::create))
+        .route("/v1/keys/{id}", delete(keys::delete))
+        .route("/v1/tools", get(tools::list))
+        .route(
+            "/v1/tools/{*name}",
+            get(tools::show).put(tools::put).delete(tools::delete),
+        )
+        .route("/v1/policies", get(policies::list))
+        .route(
+            "/v1/policies/{id}",
+            get(policies::show)
+                .put(policies::put)
+                .delete(policies::delete),
+        )
+        .route("/v1/settings", get(settings::show).put(settings::put))
+        .route("/v1/bundle", get(bundle::poll))
+        .route("/v1/tokens/exchange", post(tokens::exchange))
+        .route("/v1/tokens/revoke", post(tokens::revoke))
+        .route("/v1/introspect", post(tokens::introspect))
+        .route("/v1/audit/events", post(audit::ingest))
+        .route("/v1/audit/query", post(audit::query))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(common))
+        .with_state(service)
+}
+
+/// Gives the request an id, and the answer the id and, where it is an error, its body.
+async fn common(mut request: Request, next: Next) -> Response {
+    let id = request_id(&request);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let mut response = next.run(request).await;
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        response = error.render(&id);
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID.clone(), id);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+fn request_id(request: &Request) -> String {
+    let given = request
+        .headers()
+        .get(&REQUEST_ID)
+        .and_then(|id| id.to_str().ok());
+    let well_formed = |id: &&str| {
+        (1..=REQUEST_ID_BYTES_MAX).contains(&id.len())
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte))
+    };
+    match given.filter(well_formed) {
+        Some(id) => id.to_owned(),
+        None => random::uuid().unwrap_or_else(|_| "unidentified".to_owned()),
+    }
+}
+
+async fn unknown_route(_: AnyCaller) -> Response {
+    ApiError::not_found("route").into_response()
+}
+
+async fn wrong_method(_: AnyCaller) -> Response {
+    ApiError::method_not_allowed().into_response()
+}

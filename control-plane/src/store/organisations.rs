@@ -1,0 +1,230 @@
+//! Organisations: made once, with their keys; their settings.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use anyhow::{Context, bail};
+use clampd_model::{AgentId, Settings};
+use clampd_token::SigningKey;
+use rusqlite::{Connection, OptionalExtension};
+use serde::Serialize;
+
+use super::{
+    DATABASE_FILE, Noun, SectionName, Store, StoreError,
+    keys::{KeyRecord, NewKey},
+    schema, sql_integer,
+};
+use crate::{access::Role, clock, random, seal::MasterKey};
+
+/// What `init` prints, once.
+#[derive(Debug, Serialize)]
+pub struct FirstKeys {
+    /// The organisation.
+    pub org_id: String,
+    /// A key with the role admin.
+    pub admin_key: String,
+    /// A key with the role proxy.
+    pub proxy_key: String,
+    /// The public key that bundles are signed with: 32 bytes, base64url without padding.
+    pub trust_root: String,
+}
+
+/// An organisation's signing keys.
+#[derive(Debug)]
+pub(crate) struct SigningKeys {
+    /// Signs bundles.
+    pub(crate) bundle: SigningKey,
+    /// Signs micro-tokens.
+    pub(crate) token: SigningKey,
+}
+
+/// Makes the data directory, the database, the master key and the first organisation.
+///
+/// # Errors
+/// When there is a database already, or something cannot be made.
+pub(crate) fn initialise(
+    data_dir: &Path,
+    master_key: Option<&str>,
+    org_id: Option<String>,
+    name: &str,
+) -> anyhow::Result<FirstKeys> {
+    let path = data_dir.join(DATABASE_FILE);
+    if path.exists() {
+        bail!("`{}` is initialised already", data_dir.display());
+    }
+    fs::create_dir_all(data_dir).with_context(|| format!("creating `{}`", data_dir.display()))?;
+    fs::set_permissions(data_dir, fs::Permissions::from_mode(0o700))?;
+    let master = match master_key {
+        Some(_) => MasterKey::load(master_key, data_dir)?,
+        None => MasterKey::create(data_dir)?,
+    };
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&path)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+    let mut connection = schema::create(&path)?;
+    add(&mut connection, &master, org_id, name)
+}
+
+/// Adds an organisation to a database that exists.
+///
+/// # Errors
+/// When there is no database, or an organisation of that id.
+pub(crate) fn add_to(
+    data_dir: &Path,
+    master_key: Option<&str>,
+    org_id: Option<String>,
+    name: &str,
+) -> anyhow::Result<FirstKeys> {
+    let master = MasterKey::load(master_key, data_dir)?;
+    let mut connection = schema::open(&data_dir.join(DATABASE_FILE))?;
+    add(&mut connection, &master, org_id, name)
+}
+
+fn add(
+    connection: &mut Connection,
+    master: &MasterKey,
+    org_id: Option<String>,
+    name: &str,
+) -> anyhow::Result<FirstKeys> {
+    let org_id = match org_id {
+        Some(id) if AgentId::parse(&id).is_err() => {
+            bail!("organisation id must be 1 to 128 characters of A-Z a-z 0-9 _ . : -")
+        }
+        Some(id) => id,
+        None => random::uuid()?,
+    };
+    let (bundle_seed, token_seed) = (random::bytes::<32>()?, random::bytes::<32>()?);
+    let now = clock::unix_seconds();
+    let transaction = connection.transaction()?;
+    let inserted = transaction.execute(
+        "INSERT INTO organisations
+            (id, name, revision, mint_epoch, settings, bundle_key, token_key, audit_head, created_at)
+         VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, '', ?7) ON CONFLICT DO NOTHING",
+        (
+            &org_id,
+            name,
+            sql_integer(clock::mint_epoch(now)),
+            serde_json::to_string(&Settings::default())?,
+            master.seal(&bundle_key_label(&org_id), &bundle_seed)?,
+            master.seal(&token_key_label(&org_id), &token_seed)?,
+            sql_integer(now),
+        ),
+    )?;
+    if inserted == 0 {
+        bail!("organisation `{org_id}` already exists");
+    }
+    for section in SectionName::ALL {
+        transaction.execute(
+            "INSERT INTO sections (org_id, name, revision) VALUES (?1, ?2, 1)",
+            (&org_id, section.as_str()),
+        )?;
+    }
+    let first_key = |role: Role| -> anyhow::Result<String> {
+        let (key, record) = NewKey::generated(role, format!("first {} key", role.as_str()))?;
+        KeyRecord::insert(&transaction, &org_id, &record)?;
+        Ok(key)
+    };
+    let admin_key = first_key(Role::Admin)?;
+    let proxy_key = first_key(Role::Proxy)?;
+    transaction.commit()?;
+    let trust_root = SigningKey::from_seed(bundle_seed).verifying_key().to_text();
+    Ok(FirstKeys {
+        org_id,
+        admin_key,
+        proxy_key,
+        trust_root,
+    })
+}
+
+impl Store {
+    /// The organisation's signing keys, opened.
+    pub(crate) async fn signing_keys(&self, org_id: String) -> Result<SigningKeys, StoreError> {
+        let master = self.master().clone();
+        self.read(move |connection| {
+            let (bundle, token): (Vec<u8>, Vec<u8>) = connection
+                .prepare_cached("SELECT bundle_key, token_key FROM organisations WHERE id = ?1")?
+                .query_row([&org_id], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?
+                .ok_or(StoreError::NotFound(Noun::Organisation))?;
+            Ok(SigningKeys {
+                bundle: open_seed(&master, &bundle_key_label(&org_id), &bundle)?,
+                token: open_seed(&master, &token_key_label(&org_id), &token)?,
+            })
+        })
+        .await
+    }
+
+    /// What the organisation has set.
+    pub(crate) async fn settings(&self, org_id: String) -> Result<Settings, StoreError> {
+        self.read(move |connection| read_settings(connection, &org_id))
+            .await
+    }
+
+    /// Replaces what the organisation has set.
+    pub(crate) async fn set_settings(
+        &self,
+        org_id: String,
+        settings: Settings,
+    ) -> Result<u64, StoreError> {
+        let text = serde_json::to_string(&settings)
+            .map_err(|_| StoreError::Unreadable(Noun::Organisation))?;
+        self.write(move |write| {
+            write
+                .connection
+                .prepare_cached("UPDATE organisations SET settings = ?2 WHERE id = ?1")?
+                .execute((&org_id, text))?;
+            write.touch(&org_id, &[SectionName::Settings])
+        })
+        .await
+    }
+
+    /// Moves every organisation whose local minting keys are of another epoch to `epoch`.
+    pub(crate) async fn begin_mint_epoch(&self, epoch: u64) -> Result<(), StoreError> {
+        self.write(move |write| {
+            let behind: Vec<String> = write
+                .connection
+                .prepare_cached("SELECT id FROM organisations WHERE mint_epoch <> ?1")?
+                .query_map([sql_integer(epoch)], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            for org_id in behind {
+                write
+                    .connection
+                    .prepare_cached("UPDATE organisations SET mint_epoch = ?2 WHERE id = ?1")?
+                    .execute((&org_id, sql_integer(epoch)))?;
+                write.touch(&org_id, &[SectionName::LocalMint])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The organisation's revision.
+    pub(crate) async fn revision(&self, org_id: String) -> Result<u64, StoreError> {
+        self.read(move |connection| super::bundle::read_revision(connection, &org_id))
+            .await
+    }
+}
+
+pub(super) fn read_settings(connection: &Connection, org_id: &str) -> Result<Settings, StoreError> {
+    let text: String = connection
+        .prepare_cached("SELECT settings FROM organisations WHERE id = ?1")?
+        .query_row([org_id], |row| row.get(0))?;
+    serde_json::from_str(&text).map_err(|_| StoreError::Unreadable(Noun::Organisation))
+}
+
+fn bundle_key_label(org_id: &str) -> String {
+    format!("organisation/{org_id}/bundle_key")
+}
+
+fn token_key_label(org_id: &str) -> String {
+    format!("organisation/{org_id}/token_key")
+}
+
+fn open_seed(master: &MasterKey, label: &str, sealed: &[u8]) -> Result<SigningKey, StoreError> {
+    let seed = master.open(label, sealed)?;
+    let seed = seed
+        .try_into()
+        .map_err(|_| StoreError::Unreadable(Noun::Organisation))?;
+    Ok(SigningKey::from_seed(seed))
+}
