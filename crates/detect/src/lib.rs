@@ -1,1 +1,22 @@
-//! detect
+//! Folds text, decodes it and finds rules in it. It knows no rule: the rules come as a table.
+//!
+//! A text is folded ([`fold`]), the words of every rule are looked for in one pass
+//! (Aho–Corasick), and only the rules whose words were seen are judged further: by the words near
+//! by, by a pattern on a small window, or by a recogniser's signal. What is left to others: what
+//! a finding means for the call (`policy`, `guard`) and what the rules are (`ruleset`).
+
+mod decode;
+mod detector;
+mod findings;
+mod fold;
+mod limits;
+mod place;
+mod recognise;
+mod rule;
+
+pub use detector::{DetectError, Detector};
+pub use findings::Findings;
+pub use fold::fold;
+pub use place::{Leaf, Place};
+pub use recognise::Signal;
+pub use rule::{Rule, ToolSet, Words};

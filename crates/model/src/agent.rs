@@ -131,6 +131,9 @@ pub enum Credential {
 mod tests {
     use super::AgentId;
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn an_agent_id_is_a_name_or_a_uuid() {
         for good in [

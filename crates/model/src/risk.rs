@@ -141,6 +141,9 @@ impl Classification {
 mod tests {
     use super::{RiskLevel, RiskScore};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn the_word_follows_the_score() {
         for (score, level) in [

@@ -76,6 +76,9 @@ fn name_covers(pattern: &str, name: &str) -> bool {
 mod tests {
     use clampd_model::{AgentId, Condition, Effect, Policy, RiskScore, Tool, ToolCategory};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::{Outcome, Request, evaluate};
 
     fn policy(id: &str, effect: Effect, when: Vec<Condition>) -> Policy {

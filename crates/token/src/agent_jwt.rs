@@ -109,6 +109,9 @@ fn demand(holds: bool, or: AgentJwtError) -> Result<(), AgentJwtError> {
 mod tests {
     use clampd_model::{AgentClaims, AgentId, Credential, Secret};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::{AgentJwtError, agent_hmac_key, sign_agent_jwt_hs256, verify_agent_jwt};
     use crate::{SigningKey, jws::sign_ed25519};
 

@@ -54,6 +54,9 @@ mod tests {
     use super::{BundleSignatureError, sign_bundle, verify_bundle};
     use crate::SigningKey;
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn only_the_signed_bundle_is_believed() {
         let key = SigningKey::from_seed([7; 32]);

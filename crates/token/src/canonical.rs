@@ -43,6 +43,9 @@ pub fn tool_binding(descriptor: &Value) -> String {
 mod tests {
     use serde_json::json;
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::{call_binding, canonical_json, sha256_hex};
 
     #[test]

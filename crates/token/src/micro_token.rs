@@ -98,6 +98,9 @@ pub fn derive_local_mint_key(master: &[u8; 32], proxy_id: &str, epoch: u64) -> S
 mod tests {
     use clampd_model::{AgentId, MicroTokenClaims};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::{
         ISSUER, MicroTokenError, MicroTokenKey, SCOPE_KEY_ID, derive_local_mint_key,
         sign_micro_token_ed25519, sign_micro_token_hs256, verify_micro_token,

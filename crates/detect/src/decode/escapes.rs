@@ -1,0 +1,272 @@
+//! Escapes of single characters: percent (RFC 3986 section 2.1), HTML character references
+//! (WHATWG HTML section 13.5), `\x` `\u` and octal (ECMA-262 section 12.9.4), quoted-printable
+//! (RFC 2045 section 6.7).
+
+use clampd_model::{Decoding, Decodings};
+
+/// Every escape in the text resolved once; `None` when there is none.
+pub(super) fn unescaped(text: &str) -> Option<(String, Decodings)> {
+    let bytes = text.as_bytes();
+    let mut out: Vec<u8> = Vec::with_capacity(bytes.len());
+    let mut steps = Decodings::NONE;
+    let mut at = 0;
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        let (taken, step) = match rest {
+            [b'%', ..] => (percent(rest, &mut out), Decoding::Percent),
+            [b'&', ..] => (reference(rest, &mut out), Decoding::HtmlEntity),
+            [b'\\', ..] => (backslash(rest, &mut out), Decoding::Escape),
+            [plain, ..] => {
+                out.push(*plain);
+                at += 1;
+                continue;
+            }
+            [] => break,
+        };
+        match taken {
+            Some(taken) => {
+                steps = steps.with(step);
+                at += taken;
+            }
+            None => {
+                out.extend(rest.first());
+                at += 1;
+            }
+        }
+    }
+    if steps.is_empty() {
+        return None;
+    }
+    let mut decoded = text_of(&out);
+    if steps.contains(Decoding::Percent) && decoded.contains('+') && !text.contains(' ') {
+        decoded = decoded.replace('+', " ");
+    }
+    Some((decoded, steps))
+}
+
+/// Soft line breaks gone and `=XX` resolved, when there are at least three escapes.
+pub(super) fn quoted_printable(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut escapes = 0;
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let pair = bytes.get(at + 1..at + 3).and_then(hex_byte);
+        match (byte, pair) {
+            (b'=', Some(value)) => {
+                out.push(value);
+                escapes += 1;
+                at += 3;
+            }
+            (b'=', None) if bytes.get(at + 1) == Some(&b'\n') => at += 2,
+            _ => {
+                out.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    (escapes >= 3).then(|| text_of(&out))
+}
+
+/// The text of bytes as lenient readers see it: overlong UTF-8 resolved, stray bytes as Latin-1.
+pub(super) fn text_of(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        let mut stray = chunk.invalid();
+        while let [lead, rest @ ..] = stray {
+            let next = rest.first().copied().unwrap_or(0);
+            match (*lead, next) {
+                (0xc0 | 0xc1, _) => text.push('\u{fffd}'),
+                _ => text.push(char::from(*lead)),
+            }
+            stray = rest;
+        }
+    }
+    text
+}
+
+fn push_char(code: u32, out: &mut Vec<u8>) -> Option<()> {
+    let c = char::from_u32(code)?;
+    out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    Some(())
+}
+
+/// `%41`, `%u0041`, and the overlong `%c0%ae`.
+fn percent(rest: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    if matches!(rest.get(1), Some(b'u' | b'U')) {
+        push_char(hex_number(rest.get(2..6)?)?, out)?;
+        return Some(6);
+    }
+    let value = hex_byte(rest.get(1..3)?)?;
+    if matches!(value, 0xc0 | 0xc1)
+        && rest.get(3) == Some(&b'%')
+        && let Some(low) = rest.get(4..6).and_then(hex_byte)
+    {
+        push_char(
+            (u32::from(value) & 0x1f) << 6 | (u32::from(low) & 0x3f),
+            out,
+        )?;
+        return Some(6);
+    }
+    out.push(value);
+    Some(3)
+}
+
+/// `&#65;` `&#x41;` with the semicolon optional, and the names that hide markup.
+fn reference(rest: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    if rest.get(1) == Some(&b'#') {
+        let (digits_at, radix) = if matches!(rest.get(2), Some(b'x' | b'X')) {
+            (3, 16)
+        } else {
+            (2, 10)
+        };
+        let digits = rest.get(digits_at..)?.iter();
+        let length = digits
+            .take(8)
+            .take_while(|b| char::from(**b).is_digit(radix))
+            .count();
+        let digits = std::str::from_utf8(rest.get(digits_at..digits_at + length)?).ok()?;
+        push_char(u32::from_str_radix(digits, radix).ok()?, out)?;
+        let end = digits_at + length;
+        return Some(end + usize::from(rest.get(end) == Some(&b';')));
+    }
+    let length = rest
+        .iter()
+        .skip(1)
+        .take(12)
+        .take_while(|b| b.is_ascii_alphabetic())
+        .count();
+    let name = rest.get(1..=length)?;
+    let (_, value) = REFERENCES
+        .iter()
+        .find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()))?;
+    let closed = rest.get(length + 1) == Some(&b';');
+    if !closed && !matches!(*value, "<" | ">" | "\"" | "&") {
+        return None;
+    }
+    out.extend_from_slice(value.as_bytes());
+    Some(length + 1 + usize::from(closed))
+}
+
+const REFERENCES: &[(&str, &str)] = &[
+    ("lt", "<"),
+    ("gt", ">"),
+    ("amp", "&"),
+    ("quot", "\""),
+    ("apos", "'"),
+    ("nbsp", " "),
+    ("tab", "\t"),
+    ("newline", "\n"),
+    ("colon", ":"),
+    ("semi", ";"),
+    ("lpar", "("),
+    ("rpar", ")"),
+    ("sol", "/"),
+    ("bsol", "\\"),
+    ("lbrace", "{"),
+    ("lcub", "{"),
+    ("rbrace", "}"),
+    ("rcub", "}"),
+    ("lsqb", "["),
+    ("rsqb", "]"),
+    ("period", "."),
+    ("comma", ","),
+    ("equals", "="),
+    ("dollar", "$"),
+    ("num", "#"),
+    ("percnt", "%"),
+    ("excl", "!"),
+    ("grave", "`"),
+];
+
+/// `\x41`, `\u0041`, `\u{41}`, `\101`, `\0`.
+fn backslash(rest: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    match rest.get(1)? {
+        b'x' | b'X' => {
+            out.push(hex_byte(rest.get(2..4)?)?);
+            Some(4)
+        }
+        b'u' | b'U' if rest.get(2) == Some(&b'{') => {
+            let length = rest
+                .iter()
+                .skip(3)
+                .take(6)
+                .take_while(|b| b.is_ascii_hexdigit())
+                .count();
+            push_char(hex_number(rest.get(3..3 + length)?)?, out)?;
+            (rest.get(3 + length) == Some(&b'}')).then_some(4 + length)
+        }
+        b'u' | b'U' => {
+            push_char(hex_number(rest.get(2..6)?)?, out)?;
+            Some(6)
+        }
+        b'0'..=b'3' => {
+            let octal = std::str::from_utf8(rest.get(1..4)?).ok()?;
+            out.push(u8::from_str_radix(octal, 8).ok()?);
+            Some(4)
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn hex_byte(pair: &[u8]) -> Option<u8> {
+    u8::try_from(hex_number(pair)?).ok()
+}
+
+fn hex_number(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{quoted_printable, unescaped};
+
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn escapes_say_what_they_hide() {
+        for (written, said) in [
+            ("..%2f..%2Fetc", "../../etc"),
+            ("%252e", "%2e"),
+            ("%c0%ae%c0%af", "./"),
+            ("%u003cscript%u003e", "<script>"),
+            ("&#60;script&#x3e;", "<script>"),
+            ("&lt;b&gt &colon;", "<b> :"),
+            (r"\x3cb\u003e \u{41}\101", "<b> AA"),
+            ("a%20b+c%21", "a b c!"),
+        ] {
+            assert_eq!(
+                unescaped(written).map(|(text, _)| text).as_deref(),
+                Some(said)
+            );
+        }
+    }
+
+    #[test]
+    fn plain_text_is_left_alone() {
+        for plain in [
+            "100% sure",
+            "R&D",
+            r"C:\users",
+            "AT&T; x",
+            "50%zz",
+            "&x",
+            "%",
+            "&#",
+            r"\u{",
+        ] {
+            assert_eq!(unescaped(plain), None, "{plain}");
+        }
+    }
+
+    #[test]
+    fn quoted_printable_is_read() {
+        let said = quoted_printable("=69=67=6Eore=\n all").unwrap();
+        assert_eq!(said, "ignore all");
+        assert_eq!(quoted_printable("a=1&b=22"), None);
+    }
+}

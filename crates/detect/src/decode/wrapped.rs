@@ -1,0 +1,132 @@
+//! Text hidden between other text: tag characters and variation selectors that carry bytes,
+//! comments inside SQL, quoting inside shell words.
+
+/// The ASCII text that tag characters spell (Unicode 16, section 23.9).
+pub(super) fn tag_characters(text: &str) -> Option<String> {
+    let said: String = text
+        .chars()
+        .filter(|c| matches!(c, '\u{e0020}'..='\u{e007e}'))
+        .filter_map(|c| char::from_u32(c as u32 - 0xe0000))
+        .collect();
+    (said.len() >= 8).then_some(said)
+}
+
+/// The bytes that variation selectors carry, one each: U+FE00 is 0, U+E0100 is 16.
+pub(super) fn variation_selectors(text: &str) -> Option<String> {
+    let bytes: Vec<u8> = text
+        .chars()
+        .filter_map(|c| match c {
+            '\u{fe00}'..='\u{fe0f}' => u8::try_from(c as u32 - 0xfe00).ok(),
+            '\u{e0100}'..='\u{e01ef}' => u8::try_from(c as u32 - 0xe0100 + 16).ok(),
+            _ => None,
+        })
+        .collect();
+    let said = String::from_utf8(bytes).ok()?;
+    (said.chars().filter(char::is_ascii_graphic).count() >= 4).then_some(said)
+}
+
+/// The text with `gap` in place of each comment; what MySQL runs inside `/*! … */` stays.
+pub(super) fn without_sql_comments(folded: &str, gap: &str) -> Option<String> {
+    let mut out = String::with_capacity(folded.len());
+    let mut rest = folded;
+    let mut changed = false;
+    while let Some((before, comment)) = rest.split_once("/*") {
+        let Some((inside, after)) = comment.split_once("*/") else {
+            break;
+        };
+        changed = true;
+        out.push_str(before);
+        out.push_str(gap);
+        if let Some(run) = inside.strip_prefix('!') {
+            out.push_str(run.trim_start_matches(|c: char| c.is_ascii_digit()));
+            out.push_str(gap);
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    changed.then_some(out)
+}
+
+/// The words that a shell would see: quotes, backslashes, carets and empty expansions inside
+/// words gone, `$IFS` a space, `{a,b}` two words (POSIX 2.2 and 2.6, Bash 3.5.1).
+pub(super) fn without_shell_quoting(folded: &str) -> Option<String> {
+    let mut out = String::with_capacity(folded.len());
+    let mut rest = folded;
+    let mut changed = false;
+    while let Some(c) = rest.chars().next() {
+        let gap = ["${ifs}", "$ifs$9", "$ifs"]
+            .into_iter()
+            .find(|ifs| rest.starts_with(ifs));
+        let empty = ["$@", "$*", "${@}", "${*}", "$()", "``", "$1", "$9"];
+        let (taken, put) = if let Some(gap) = gap {
+            (gap.len(), " ")
+        } else if let Some(empty) = empty.into_iter().find(|empty| rest.starts_with(empty)) {
+            (empty.len(), "")
+        } else if matches!(c, '\'' | '"' | '\\' | '^') {
+            (1, "")
+        } else {
+            out.push(c);
+            rest = rest.get(c.len_utf8()..).unwrap_or_default();
+            continue;
+        };
+        changed = true;
+        out.push_str(put);
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    changed.then_some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{tag_characters, variation_selectors, without_shell_quoting, without_sql_comments};
+
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn hidden_characters_are_read() {
+        let tags: String = "ignore all"
+            .chars()
+            .filter_map(|c| char::from_u32(0xe0000 + c as u32))
+            .collect();
+        assert_eq!(
+            tag_characters(&format!("hi{tags}")).as_deref(),
+            Some("ignore all")
+        );
+        let selectors: String = "drop it"
+            .bytes()
+            .filter_map(|b| char::from_u32(if b < 16 { 0xfe00 } else { 0xe00f0 } + u32::from(b)))
+            .collect();
+        assert_eq!(variation_selectors(&selectors).as_deref(), Some("drop it"));
+        assert_eq!(tag_characters("🏴\u{e0067}\u{e0062}\u{e007f}"), None);
+    }
+
+    #[test]
+    fn comments_hide_no_sql() {
+        assert_eq!(
+            without_sql_comments("un/**/ion", "").as_deref(),
+            Some("union")
+        );
+        assert_eq!(without_sql_comments("a/*x*/b", " ").as_deref(), Some("a b"));
+        assert_eq!(
+            without_sql_comments("/*!50000union*/ all", " ").as_deref(),
+            Some(" union  all")
+        );
+        assert_eq!(without_sql_comments("a /* b", " "), None);
+    }
+
+    #[test]
+    fn quoting_hides_no_command() {
+        for (written, seen) in [
+            ("c''at$ifs/etc/pass\"\"wd", "cat /etc/passwd"),
+            ("w\\ho${ifs}am$@i", "who ami"),
+            ("n^et us^er", "net user"),
+        ] {
+            assert_eq!(
+                without_shell_quoting(written).as_deref(),
+                Some(seen),
+                "{written}"
+            );
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What the host gives: bytes, the time, randomness. Nothing here panics on what it gets.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clampd_guard::{Answer, Callout, HeaderChanges, Micros, Reply, Seed};
+use proxy_wasm::{
+    hostcalls,
+    types::{BufferType, LogLevel, MapType},
+};
+
+/// The time.
+pub(crate) fn now() -> Micros {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Time and randomness for one exchange; none when the host has no randomness.
+pub(crate) fn seed() -> Option<Seed> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).ok()?;
+    Some(Seed { now: now(), random })
+}
+
+/// A random number, for telling VMs apart.
+pub(crate) fn random_u64() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| now())
+}
+
+/// The request's headers.
+pub(crate) fn request_headers() -> Vec<(String, Vec<u8>)> {
+    hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
+}
+
+/// Changes the request's headers. They must not have been released.
+pub(crate) fn change_request_headers(changes: &HeaderChanges) {
+    const MAP: MapType = MapType::HttpRequestHeaders;
+    for name in &changes.remove {
+        log_failure("remove a header", hostcalls::remove_map_value(MAP, name));
+    }
+    for (name, value) in &changes.set {
+        log_failure(
+            "set a header",
+            hostcalls::set_map_value(MAP, name, Some(value)),
+        );
+    }
+}
+
+/// At most `bytes` of the request's body, as far as it has come.
+pub(crate) fn request_body(bytes: usize) -> Vec<u8> {
+    let body = hostcalls::get_buffer(BufferType::HttpRequestBody, 0, bytes);
+    body.ok().flatten().unwrap_or_default()
+}
+
+/// Answers the request here.
+pub(crate) fn reply(reply: &Reply) {
+    let headers = reply
+        .headers
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let sent = hostcalls::send_http_response(u32::from(reply.status), headers, Some(&reply.body));
+    log_failure("answer", sent);
+}
+
+/// Lets a held request go on.
+pub(crate) fn resume_request() {
+    log_failure("resume", hostcalls::resume_http_request());
+}
+
+/// Makes a call; the token by which its answer comes, or `None` when it cannot be made.
+pub(crate) fn call(callout: &Callout) -> Option<u32> {
+    let headers = callout
+        .headers
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect();
+    let timeout = Duration::from_millis(callout.timeout_ms);
+    let body = (!callout.body.is_empty()).then_some(callout.body.as_slice());
+    hostcalls::dispatch_http_call(&callout.cluster, headers, body, vec![], timeout).ok()
+}
+
+/// The answer of the call whose callback is running; `None` when there was none.
+pub(crate) fn answer(headers: usize, body_bytes: usize) -> Option<Answer> {
+    if headers == 0 {
+        return None;
+    }
+    let status = answer_header(":status")?.parse().ok()?;
+    let body = hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, body_bytes);
+    Some(Answer {
+        status,
+        content_type: answer_header("content-type").unwrap_or_default(),
+        body: body.ok().flatten().unwrap_or_default(),
+    })
+}
+
+/// A header of the answer whose callback is running, if it is UTF-8.
+pub(crate) fn answer_header(name: &str) -> Option<String> {
+    let value = hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, name);
+    String::from_utf8(value.ok()??).ok()
+}
+
+/// The plugin's configuration.
+pub(crate) fn configuration(bytes: usize) -> Vec<u8> {
+    let json = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, bytes);
+    json.ok().flatten().unwrap_or_default()
+}
+
+/// Sets how often the root context ticks.
+pub(crate) fn tick_every(milliseconds: u64) {
+    log_failure(
+        "tick",
+        hostcalls::set_tick_period(Duration::from_millis(milliseconds)),
+    );
+}
+
+pub(crate) fn info(message: &str) {
+    log(LogLevel::Info, message);
+}
+
+pub(crate) fn warn(message: &str) {
+    log(LogLevel::Warn, message);
+}
+
+pub(crate) fn error(message: &str) {
+    log(LogLevel::Error, message);
+}
+
+fn log(level: LogLevel, message: &str) {
+    // A log that cannot be written has nowhere else to say so.
+    let _ = hostcalls::log(level, message);
+}
+
+fn log_failure<E: std::fmt::Debug>(what: &str, outcome: Result<(), E>) {
+    if let Err(status) = outcome {
+        error(&format!("clampd: could not {what}: {status:?}"));
+    }
+}
