@@ -33,7 +33,11 @@ pub fn pipeline_lines(event: &AuditEvent) -> Vec<String> {
     if event.policy_action != PolicyAction::Deny && event.scope_granted.is_some() {
         lines.push("[scope] Least-privilege access applied".to_owned());
     }
-    if let Some(response) = &event.response {
+    if let Some(response) = event
+        .response
+        .as_ref()
+        .filter(|_| event.tool_action == "proxy")
+    {
         lines.push(format!(
             "[gateway] Downstream responded: status={}, latency={}ms",
             response.status,

@@ -1,6 +1,10 @@
 //! What the gateway promises of one exchange, told natively, with no Envoy.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic here is a failed promise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a panic here is a failed promise"
+)]
 
 mod scene;
 
