@@ -13,6 +13,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
     access::Brake,
+    bundle::SharedBundles,
     clock,
     config::Settings,
     http,
@@ -36,6 +37,7 @@ pub(crate) struct Service {
     pub(crate) metrics: Metrics,
     pub(crate) brake: Brake,
     pub(crate) queries: Queries,
+    pub(crate) shared_bundles: SharedBundles,
     signing_keys: Mutex<HashMap<String, Arc<SigningKeys>>>,
     stopping: watch::Receiver<bool>,
 }
@@ -141,6 +143,7 @@ pub async fn start(
         metrics: Metrics::default(),
         brake: Brake::default(),
         queries: Queries::default(),
+        shared_bundles: SharedBundles::default(),
         signing_keys: Mutex::default(),
         stopping: stopping.clone(),
     });
