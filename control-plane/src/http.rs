@@ -7,6 +7,7 @@ mod audit;
 mod body;
 mod bundle;
 mod caller;
+mod drain;
 mod error;
 mod keys;
 mod orders;
@@ -86,11 +87,16 @@ pub(crate) fn router(service: App) -> Router {
 async fn common(mut request: Request, next: Next) -> Response {
     let id = request_id(&request);
     request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = next.run(request).await;
+    let (parts, body) = request.into_parts();
+    let (body, leftover) = drain::returning(body);
+    let mut response = next.run(Request::from_parts(parts, body)).await;
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         response = error.render(&id);
     } else if is_unworded(&response) {
         response = ApiError::unworded(response.status()).render(&id);
+    }
+    if let Some(leftover) = leftover {
+        leftover.drain(&mut response).await;
     }
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {

@@ -22,9 +22,12 @@ mod tokens;
 mod tools;
 mod writer;
 
-use std::{fs::File, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc};
+use std::{
+    convert::Infallible, fs::File, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc,
+};
 
 use rusqlite::Connection;
+use tokio::sync::oneshot;
 
 pub(crate) use self::organisations::{SigningKeys, add_to as add_organisation, initialise};
 pub(crate) use self::{
@@ -171,25 +174,33 @@ pub(crate) struct Store {
     master: Arc<MasterKey>,
     /// Held as long as this store lives: the polls of two processes would not hear each other.
     _lock: File,
+    /// Dropped last: tells whoever waits for it that the lock is free.
+    _open: oneshot::Sender<Infallible>,
 }
+
+/// Resolves when the store is closed.
+pub(crate) type Closed = oneshot::Receiver<Infallible>;
 
 impl Store {
     /// Opens the database in `data_dir`, bringing its schema up to date.
     ///
     /// # Errors
     /// When it does not exist, is from a newer version, or cannot be opened.
-    pub(crate) fn open(data_dir: &Path, master: MasterKey) -> Result<Self, StoreError> {
+    pub(crate) fn open(data_dir: &Path, master: MasterKey) -> Result<(Self, Closed), StoreError> {
         let lock = lock(data_dir)?;
         let path = data_dir.join(DATABASE_FILE);
         let connection = schema::open(&path)?;
         let changes = Arc::new(Changes::default());
-        Ok(Self {
+        let (open, closed) = oneshot::channel();
+        let store = Self {
             writer: Writer::start(connection, Arc::clone(&changes))?,
             readers: Readers::new(path),
             changes,
             master: Arc::new(master),
             _lock: lock,
-        })
+            _open: open,
+        };
+        Ok((store, closed))
     }
 
     /// Where waiting polls hear of commits.

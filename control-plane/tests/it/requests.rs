@@ -149,3 +149,30 @@ fn metrics_count_what_happened() {
         );
     }
 }
+
+#[test]
+fn a_connection_outlives_requests_that_are_refused_before_their_body_is_read() {
+    let scene = Scene::new();
+    let address = scene.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    for size in [10, 100_000, 900_000] {
+        let head = format!(
+            "POST /v1/agents HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n\
+             content-type: application/json\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&vec![b' '; size]).unwrap();
+        let mut answer = Vec::new();
+        while !answer.windows(2).any(|pair| pair == b"\"}") {
+            let mut part = [0; 1_024];
+            let read = stream.read(&mut part).unwrap();
+            assert_ne!(read, 0, "closed: {}", String::from_utf8_lossy(&answer));
+            answer.extend_from_slice(&part[..read]);
+        }
+        assert!(
+            answer.starts_with(b"HTTP/1.1 401 "),
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+}
