@@ -38,12 +38,19 @@ pub(crate) fn fold_text(text: &str) -> Folded {
     folded
 }
 
+/// What stands in folded text for the controls that terminals obey.
+const ESCAPE: char = '\u{241b}';
+
 fn fold_ascii(text: &str, out: &mut String) {
     let mut space = Space::default();
     for byte in text.bytes() {
         match byte {
             b' ' | b'\t' | 0x0b | 0x0c => space.seen = true,
             b'\n' | b'\r' => space.line = true,
+            0x1b => {
+                space.end(out);
+                out.push(ESCAPE);
+            }
             0..=0x1f | 0x7f => {}
             _ => {
                 space.end(out);
@@ -111,6 +118,10 @@ fn fold_chars(chars: impl Iterator<Item = char>, folded: &mut Folded, scripts: &
         match c {
             '\n' | '\r' | '\u{2028}' | '\u{2029}' | '\u{85}' => space.line = true,
             _ if c.is_whitespace() => space.seen = true,
+            '\u{1b}' | '\u{80}'..='\u{9f}' => {
+                space.end(&mut folded.text);
+                folded.text.push(ESCAPE);
+            }
             '\0'..='\u{1f}' | '\u{7f}' => {}
             _ if is_invisible(c) => {
                 if after_ascii {

@@ -132,6 +132,8 @@ signals! {
     SqlUnbounded = "sql-unbounded",
     /// A separator or substitution and a command behind it.
     ShellInjection = "shell-injection",
+    /// A text that is nothing but a path to files of the system.
+    SystemPath = "system-path",
     /// A path that climbs out of its directory.
     PathClimb = "path-climb",
 }
@@ -184,6 +186,9 @@ pub(crate) fn signals(text: &str, traits: Traits, own_language: Option<ToolCateg
     }
     if traits.any(Traits::DOT) && traits.any(Traits::SLASH.with(Traits::BACKSLASH)) {
         path::recognise(text, &mut signals);
+    }
+    if traits.any(Traits::SLASH.with(Traits::BACKSLASH)) {
+        path::recognise_whole(text, &mut signals);
     }
     if traits.any(Traits::ANGLE) {
         markup::recognise(text, &mut signals);

@@ -98,18 +98,35 @@ fn percent(rest: &[u8], out: &mut Vec<u8>) -> Option<usize> {
         return Some(6);
     }
     let value = hex_byte(rest.get(1..3)?)?;
-    if matches!(value, 0xc0 | 0xc1)
-        && rest.get(3) == Some(&b'%')
-        && let Some(low) = rest.get(4..6).and_then(hex_byte)
-    {
-        push_char(
-            (u32::from(value) & 0x1f) << 6 | (u32::from(low) & 0x3f),
-            out,
-        )?;
-        return Some(6);
+    if let Some((c, taken)) = overlong(value, rest) {
+        out.push(c);
+        return Some(taken);
     }
     out.push(value);
     Some(3)
+}
+
+/// An ASCII character in more bytes than it needs (CWE-176), percent-encoded: the character and
+/// how long it is written. Broken continuations count, as lenient readers let them.
+fn overlong(lead: u8, rest: &[u8]) -> Option<(u8, usize)> {
+    let length = match lead {
+        0xc0 | 0xc1 => 2,
+        0xe0 => 3,
+        0xf0 => 4,
+        0xf8 => 5,
+        0xfc => 6,
+        _ => return None,
+    };
+    let mut value = u32::from(if length == 2 { lead & 1 } else { 0 });
+    for nth in 1..length {
+        let triple = rest.get(nth * 3..nth * 3 + 3)?;
+        let [b'%', digits @ ..] = triple else {
+            return None;
+        };
+        value = (value << 6) | (u32::from(hex_byte(digits)?) & 0x3f);
+    }
+    let c = u8::try_from(value).ok().filter(u8::is_ascii)?;
+    Some((c, length * 3))
 }
 
 /// `&#65;` `&#x41;` with the semicolon optional, and the names that hide markup.
@@ -233,6 +250,7 @@ mod tests {
             ("..%2f..%2Fetc", "../../etc"),
             ("%252e", "%2e"),
             ("%c0%ae%c0%af", "./"),
+            ("%e0%80%af%f0%80%80%ae", "/."),
             ("%u003cscript%u003e", "<script>"),
             ("&#60;script&#x3e;", "<script>"),
             ("&lt;b&gt &colon;", "<b> :"),

@@ -227,13 +227,14 @@ fn follows_word(text: &str, at: usize) -> bool {
 
 /// Whether each group of `near` has a word close enough to the gate.
 fn is_near(rule: &Rule, candidates: &[Candidate], gate: &Candidate, text: &str) -> bool {
+    if rule.pattern.is_none() && !begins_word(text, gate) {
+        return false;
+    }
     if rule.near.is_empty() {
         return true;
     }
-    if !begins_word(text, gate) {
-        return false;
-    }
-    let within = u32::from(rule.within);
+    // Letters outside ASCII are two or three bytes long.
+    let within = u32::from(rule.within) * if text.is_ascii() { 1 } else { 2 };
     (1..=rule.near.len()).all(|group| {
         candidates.iter().any(|candidate| {
             usize::from(candidate.group) == group

@@ -109,6 +109,11 @@ impl Number {
         self.groups == groups && self.separators.iter().all(|s| separators.contains(s))
     }
 
+    /// Whether it is bare, or a hyphen stands among its separators.
+    fn ends_dashed(&self) -> bool {
+        self.is_bare() || self.separators.contains(&b'-')
+    }
+
     fn is_bare(&self) -> bool {
         self.groups.len() == 1
     }

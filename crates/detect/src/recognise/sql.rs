@@ -15,11 +15,9 @@ pub(super) fn recognise_value(text: &str, signals: &mut Signals) {
         };
         let read: Vec<Token<'_>> = read.take(TOKENS_MAX).collect();
         let closed = quote.is_some();
-        if read
-            .iter()
-            .enumerate()
-            .any(|(at, _)| is_tautology(read.get(at..).unwrap_or_default(), closed || at > 0))
-        {
+        if read.iter().enumerate().any(|(at, _)| {
+            is_tautology(read.get(at..).unwrap_or_default(), closed, closed || at > 0)
+        }) {
             signals.put(Signal::SqlTautology, 0);
         }
         if read
@@ -55,7 +53,7 @@ fn in_context(text: &str, quote: Option<u8>) -> Option<impl Iterator<Item = Toke
 }
 
 /// `or 1=1`, `and 'a'='a`, `|| true`, `or x like '%'`: a condition whose outcome is written in it.
-fn is_tautology(read: &[Token<'_>], follows: bool) -> bool {
+fn is_tautology(read: &[Token<'_>], closed: bool, follows: bool) -> bool {
     let [first, rest @ ..] = read else {
         return false;
     };
@@ -68,7 +66,7 @@ fn is_tautology(read: &[Token<'_>], follows: bool) -> bool {
     match rest {
         [a, Token::Comparison(_), b, ..] if a.is_literal() && b.is_literal() => same_kind(a, b),
         [a @ Token::Number(_), Token::End | Token::Comment(_), ..] => {
-            first.is_word("or") && a.is_true()
+            closed && first.is_word("or") && a.is_true()
         }
         [a, Token::End | Token::Comment(_), ..] => a.is_word("true") && first.is_connective(),
         [a, b, Token::Comparison(_), c, ..] => {
