@@ -72,6 +72,7 @@ pub(crate) fn router(service: App) -> Router {
                 .put(policies::put)
                 .delete(policies::delete),
         )
+        .route("/v1/organisation", get(settings::organisation))
         .route("/v1/settings", get(settings::show).put(settings::put))
         .route(
             "/v1/automatic-kill",

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 
 use super::{
-    DATABASE_FILE, Noun, SectionName, Store, StoreError,
+    DATABASE_FILE, Noun, SectionName, Store, StoreError, from_sql_integer,
     keys::{KeyRecord, NewKey},
     schema, sql_integer,
 };
@@ -153,7 +153,37 @@ fn add(
     })
 }
 
+/// An organisation as it is shown.
+#[derive(Debug, Clone)]
+pub(crate) struct Organisation {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) revision: u64,
+    pub(crate) created_at: u64,
+}
+
 impl Store {
+    /// The organisation.
+    pub(crate) async fn organisation(&self, org_id: String) -> Result<Organisation, StoreError> {
+        self.read(move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT id, name, revision, created_at FROM organisations WHERE id = ?1",
+                )?
+                .query_row([&org_id], |row| {
+                    Ok(Organisation {
+                        id: row.get(0)?,
+                        name: row.get(1)?,
+                        revision: from_sql_integer(row.get(2)?),
+                        created_at: from_sql_integer(row.get(3)?),
+                    })
+                })
+                .optional()?
+                .ok_or(StoreError::NotFound(Noun::Organisation))
+        })
+        .await
+    }
+
     /// The organisation's signing keys, opened.
     pub(crate) async fn signing_keys(&self, org_id: String) -> Result<SigningKeys, StoreError> {
         let master = self.master().clone();

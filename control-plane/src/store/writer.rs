@@ -55,8 +55,8 @@ impl Write<'_> {
     }
 }
 
-/// Answers the caller of a mutation; told whether it was committed.
-type Reply = Box<dyn FnOnce(bool) + Send>;
+/// Answers the caller of a mutation, after the commit. Dropped, it says that there was none.
+type Reply = Box<dyn FnOnce() + Send>;
 
 struct Outcome {
     keep: bool,
@@ -91,11 +91,7 @@ impl Writer {
         let mutation: Mutation = Box::new(move |write| {
             let outcome = mutation(write);
             let keep = outcome.is_ok();
-            let reply = Box::new(move |committed: bool| {
-                let outcome = match outcome {
-                    Ok(_) if !committed => Err(StoreError::NotCommitted),
-                    outcome => outcome,
-                };
+            let reply = Box::new(move || {
                 // A caller that has gone away does not want the answer.
                 let _ = answer.send(outcome);
             });
@@ -132,35 +128,41 @@ fn commit_together(connection: &Connection, batch: Vec<Mutation>, changes: &Chan
         connection,
         touched: Vec::new(),
     };
-    let replies: Vec<Reply> = batch
-        .into_iter()
-        .filter_map(|mutation| run_one(&mut write, mutation))
-        .collect();
-    let committed = match connection.execute_batch("COMMIT") {
-        Ok(()) => true,
+    let replies = run_all(&mut write, batch);
+    let outcome = replies.and_then(|replies| {
+        connection.execute_batch("COMMIT")?;
+        Ok(replies)
+    });
+    // When it was not committed the replies are dropped, which tells their callers.
+    let replies = match outcome {
+        Ok(replies) => replies,
         Err(error) => {
             tracing::error!(%error, "cannot commit");
             // SQLite may have rolled back by itself, and then there is nothing to roll back.
             let _ = connection.execute_batch("ROLLBACK");
-            false
+            return;
         }
     };
-    if committed {
-        // In order, so that the last one is published where an organisation changed twice.
-        let last: BTreeMap<String, u64> = write.touched.into_iter().collect();
-        last.iter()
-            .for_each(|(org_id, revision)| changes.publish(org_id, *revision));
+    // In order, so that the last one is published where an organisation changed twice.
+    let last: BTreeMap<String, u64> = write.touched.into_iter().collect();
+    last.iter()
+        .for_each(|(org_id, revision)| changes.publish(org_id, *revision));
+    replies.into_iter().for_each(|reply| reply());
+}
+
+/// Runs each mutation in its savepoint. An error here spoils the whole transaction.
+fn run_all(write: &mut Write<'_>, batch: Vec<Mutation>) -> rusqlite::Result<Vec<Reply>> {
+    let mut replies = Vec::with_capacity(batch.len());
+    for mutation in batch {
+        replies.extend(run_one(write, mutation)?);
     }
-    replies.into_iter().for_each(|reply| reply(committed));
+    Ok(replies)
 }
 
 /// Runs one mutation in its savepoint. One that fails, or panics, leaves nothing behind.
-fn run_one(write: &mut Write<'_>, mutation: Mutation) -> Option<Reply> {
+fn run_one(write: &mut Write<'_>, mutation: Mutation) -> rusqlite::Result<Option<Reply>> {
     let touched_before = write.touched.len();
-    if let Err(error) = write.connection.execute_batch("SAVEPOINT mutation") {
-        tracing::error!(%error, "cannot begin a mutation");
-        return None;
-    }
+    write.connection.execute_batch("SAVEPOINT mutation")?;
     let outcome = catch_unwind(AssertUnwindSafe(|| mutation(write))).ok();
     let keep = outcome.as_ref().is_some_and(|outcome| outcome.keep);
     let end = if keep {
@@ -169,9 +171,6 @@ fn run_one(write: &mut Write<'_>, mutation: Mutation) -> Option<Reply> {
         write.touched.truncate(touched_before);
         "ROLLBACK TO mutation; RELEASE mutation"
     };
-    if let Err(error) = write.connection.execute_batch(end) {
-        tracing::error!(%error, "cannot end a mutation");
-        return None;
-    }
-    outcome.map(|outcome| outcome.reply)
+    write.connection.execute_batch(end)?;
+    Ok(outcome.map(|outcome| outcome.reply))
 }

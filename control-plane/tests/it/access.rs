@@ -47,6 +47,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("GET", "/v1/policies/x", READERS),
     route("PUT", "/v1/policies/x", WRITERS),
     route("DELETE", "/v1/policies/x", WRITERS),
+    route("GET", "/v1/organisation", READERS),
     route("GET", "/v1/settings", READERS),
     route("PUT", "/v1/settings", WRITERS),
     route("GET", "/v1/automatic-kill", READERS),

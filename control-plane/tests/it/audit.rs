@@ -101,6 +101,12 @@ fn a_batch_with_one_bad_event_changes_nothing() {
         .collect();
     let answer = proxy.post("/v1/audit/events", &json!({ "events": many }));
     answer.expect_error(422, "invalid_value");
+    let large = AuditEvent {
+        policy_reason: "x".repeat(64 * 1024),
+        ..event("1")
+    };
+    let answer = proxy.post("/v1/audit/events", &json!({ "events": [large] }));
+    answer.expect_error(422, "invalid_value");
     let count = query(&scene.admin(), "SELECT count(*) FROM audit_logs").expect(200);
     assert_eq!(count["rows"], json!([[0]]));
 }
@@ -239,6 +245,12 @@ fn a_query_that_takes_too_long_is_stopped() {
     let endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
                    SELECT count(*) FROM n";
     query(&scene.admin(), endless).expect_error(400, "query_timeout");
+    hand_in(&scene.proxy(), &[event("1")]);
+    let begun = std::time::Instant::now();
+    let laborious = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
+         SELECT sum(instr(printf('%.200000c', 'a'), printf('%.100000c', 'a') || 'b')) FROM n";
+    query(&scene.admin(), laborious).expect_error(400, "query_timeout");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60));
 }
 
 #[test]
