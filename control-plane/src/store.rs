@@ -28,7 +28,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 pub(crate) use self::organisations::{SigningKeys, add_to as add_organisation, initialise};
 pub(crate) use self::{
@@ -175,6 +175,9 @@ impl SectionName {
 pub(crate) struct Store {
     writer: Writer,
     readers: Readers,
+    /// Batches of audit events that may be on their way to the writer: it takes mutations in the
+    /// order in which they come, and a kill must not come after many of these.
+    batches: Semaphore,
     changes: Arc<Changes>,
     master: Arc<MasterKey>,
     /// Held as long as this store lives: the polls of two processes would not hear each other.
@@ -200,6 +203,7 @@ impl Store {
         let store = Self {
             writer: Writer::start(connection, Arc::clone(&changes))?,
             readers: Readers::new(path),
+            batches: Semaphore::new(BATCHES_MAX),
             changes,
             master: Arc::new(master),
             _lock: lock,
@@ -257,6 +261,9 @@ impl Store {
         self.readers.run(reading).await
     }
 }
+
+/// How many batches of audit events may be on their way to the writer.
+const BATCHES_MAX: usize = 2;
 
 /// The file in the data directory that the process which serves it holds locked.
 const LOCK_FILE: &str = "serve.lock";

@@ -43,6 +43,8 @@ impl Store {
         org_id: String,
         events: Vec<AuditEvent>,
     ) -> Result<Ingested, StoreError> {
+        let permit = self.batches.acquire().await;
+        let _permit = permit.map_err(|_| StoreError::NotCommitted)?;
         self.write(move |write| {
             let mut risks: BTreeMap<String, Vec<f64>> = BTreeMap::new();
             for event in events.iter().filter(|event| !event.agent_id.is_empty()) {

@@ -9,6 +9,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
@@ -21,6 +22,9 @@ const QUEUE_MAX: usize = 1_024;
 
 /// How many mutations share one commit at most.
 const BATCH_MAX: usize = 256;
+
+/// How long a commit goes on taking mutations in: a kill must not wait for many long ones.
+const BATCH_TIME: Duration = Duration::from_millis(20);
 
 /// What a mutation may do within its transaction.
 pub(crate) struct Write<'c> {
@@ -107,18 +111,18 @@ impl Writer {
 
 fn run(connection: &Connection, mut waiting: mpsc::Receiver<Mutation>, changes: &Changes) {
     while let Some(first) = waiting.blocking_recv() {
-        let mut batch = vec![first];
-        while batch.len() < BATCH_MAX {
-            match waiting.try_recv() {
-                Ok(next) => batch.push(next),
-                Err(_) => break,
-            }
-        }
-        commit_together(connection, batch, changes);
+        let mut more = || waiting.try_recv().ok();
+        commit_together(connection, first, &mut more, changes);
     }
 }
 
-fn commit_together(connection: &Connection, batch: Vec<Mutation>, changes: &Changes) {
+/// Commits the mutation, and those that wait when it is done.
+fn commit_together(
+    connection: &Connection,
+    first: Mutation,
+    more: &mut dyn FnMut() -> Option<Mutation>,
+    changes: &Changes,
+) {
     if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
         // Dropping the mutations tells their callers that nothing was committed.
         tracing::error!(%error, "cannot begin a transaction");
@@ -128,7 +132,7 @@ fn commit_together(connection: &Connection, batch: Vec<Mutation>, changes: &Chan
         connection,
         touched: Vec::new(),
     };
-    let replies = run_all(&mut write, batch);
+    let replies = run_all(&mut write, first, more);
     let outcome = replies.and_then(|replies| {
         connection.execute_batch("COMMIT")?;
         Ok(replies)
@@ -151,10 +155,20 @@ fn commit_together(connection: &Connection, batch: Vec<Mutation>, changes: &Chan
 }
 
 /// Runs each mutation in its savepoint. An error here spoils the whole transaction.
-fn run_all(write: &mut Write<'_>, batch: Vec<Mutation>) -> rusqlite::Result<Vec<Reply>> {
-    let mut replies = Vec::with_capacity(batch.len());
-    for mutation in batch {
+fn run_all(
+    write: &mut Write<'_>,
+    first: Mutation,
+    more: &mut dyn FnMut() -> Option<Mutation>,
+) -> rusqlite::Result<Vec<Reply>> {
+    let begun = Instant::now();
+    let mut replies = Vec::new();
+    let mut next = Some(first);
+    let mut taken = 0;
+    while let Some(mutation) = next {
         replies.extend(run_one(write, mutation)?);
+        taken += 1;
+        let full = taken >= BATCH_MAX || begun.elapsed() >= BATCH_TIME;
+        next = if full { None } else { more() };
     }
     Ok(replies)
 }
