@@ -17,6 +17,7 @@ mod keys;
 mod orders;
 mod organisations;
 mod policies;
+mod queue;
 mod readers;
 mod schema;
 mod tokens;
@@ -28,7 +29,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 pub(crate) use self::organisations::{SigningKeys, add_to as add_organisation, initialise};
 pub(crate) use self::{
@@ -45,7 +46,7 @@ pub(crate) use self::{
     writer::Write,
 };
 pub use self::{organisations::FirstKeys, schema::DATABASE_FILE};
-use self::{readers::Readers, writer::Writer};
+use self::{queue::Urgency, readers::Readers, writer::Writer};
 use crate::{
     random::NoEntropy,
     seal::{MasterKey, SealBroken},
@@ -175,9 +176,6 @@ impl SectionName {
 pub(crate) struct Store {
     writer: Writer,
     readers: Readers,
-    /// Batches of audit events that may be on their way to the writer: it takes mutations in the
-    /// order in which they come, and a kill must not come after many of these.
-    batches: Semaphore,
     changes: Arc<Changes>,
     master: Arc<MasterKey>,
     /// Held as long as this store lives: the polls of two processes would not hear each other.
@@ -203,7 +201,6 @@ impl Store {
         let store = Self {
             writer: Writer::start(connection, Arc::clone(&changes))?,
             readers: Readers::new(path),
-            batches: Semaphore::new(BATCHES_MAX),
             changes,
             master: Arc::new(master),
             _lock: lock,
@@ -249,7 +246,7 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Write<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        self.writer.submit(mutation).await
+        self.writer.submit(Urgency::Urgent, mutation).await
     }
 
     /// Runs `reading` on a pooled connection that cannot write.
@@ -261,9 +258,6 @@ impl Store {
         self.readers.run(reading).await
     }
 }
-
-/// How many batches of audit events may be on their way to the writer.
-const BATCHES_MAX: usize = 2;
 
 /// The file in the data directory that the process which serves it holds locked.
 const LOCK_FILE: &str = "serve.lock";

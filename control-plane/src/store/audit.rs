@@ -17,7 +17,9 @@ pub(crate) use self::{row::AUDIT_COLUMNS, verification::TrailCheck};
 use super::{
     Store, StoreError, Write,
     automatic_kill::{enforce, offenders},
-    from_sql_integer, sql_integer,
+    from_sql_integer,
+    queue::Urgency,
+    sql_integer,
 };
 use crate::clock;
 
@@ -43,25 +45,24 @@ impl Store {
         org_id: String,
         events: Vec<AuditEvent>,
     ) -> Result<Ingested, StoreError> {
-        let permit = self.batches.acquire().await;
-        let _permit = permit.map_err(|_| StoreError::NotCommitted)?;
-        self.write(move |write| {
-            let mut risks: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-            for event in events.iter().filter(|event| !event.agent_id.is_empty()) {
-                let scores = risks.entry(event.agent_id.clone()).or_default();
-                scores.push(event.risk_score.value());
-            }
-            let offenders = offenders(&events);
-            let mut ingested = append(write, &org_id, events)?;
-            if ingested.duplicates == 0 {
-                move_risks(write, &org_id, risks)?;
-            }
-            if ingested.accepted > 0 {
-                ingested.killed = enforce(write, &org_id, offenders)?;
-            }
-            Ok(ingested)
-        })
-        .await
+        self.writer
+            .submit(Urgency::Bulky, move |write| {
+                let mut risks: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+                for event in events.iter().filter(|event| !event.agent_id.is_empty()) {
+                    let scores = risks.entry(event.agent_id.clone()).or_default();
+                    scores.push(event.risk_score.value());
+                }
+                let offenders = offenders(&events);
+                let mut ingested = append(write, &org_id, events)?;
+                if ingested.duplicates == 0 {
+                    move_risks(write, &org_id, risks)?;
+                }
+                if ingested.accepted > 0 {
+                    ingested.killed = enforce(write, &org_id, offenders)?;
+                }
+                Ok(ingested)
+            })
+            .await
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
@@ -13,12 +14,13 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::{Changes, SectionName, StoreError, from_sql_integer, sql_integer};
-
-/// How many mutations may wait; more wait for room.
-const QUEUE_MAX: usize = 1_024;
+use super::{
+    Changes, SectionName, StoreError, from_sql_integer,
+    queue::{Queue, Urgency},
+    sql_integer,
+};
 
 /// How many mutations share one commit at most.
 const BATCH_MAX: usize = 256;
@@ -70,23 +72,35 @@ struct Outcome {
 type Mutation = Box<dyn FnOnce(&mut Write<'_>) -> Outcome + Send>;
 
 /// The way to the writing thread, which ends when this is dropped.
-#[derive(Debug)]
 pub(super) struct Writer {
-    queue: mpsc::Sender<Mutation>,
+    queue: Arc<Queue<Mutation>>,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
 }
 
 impl Writer {
     /// Starts the thread.
     pub(super) fn start(connection: Connection, changes: Arc<Changes>) -> Result<Self, StoreError> {
-        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        let queue = Arc::new(Queue::new());
+        let waiting = Arc::clone(&queue);
         thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || run(&connection, waiting, &changes))
+            .spawn(move || run(&connection, &waiting, &changes))
             .map_err(|_| StoreError::NotCommitted)?;
         Ok(Self { queue })
     }
 
-    pub(super) async fn submit<T, F>(&self, mutation: F) -> Result<T, StoreError>
+    pub(super) async fn submit<T, F>(&self, urgency: Urgency, mutation: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Write<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -101,18 +115,14 @@ impl Writer {
             });
             Outcome { keep, reply }
         });
-        self.queue
-            .send(mutation)
-            .await
-            .map_err(|_| StoreError::NotCommitted)?;
+        self.queue.push(urgency, mutation).await;
         answered.await.unwrap_or(Err(StoreError::NotCommitted))
     }
 }
 
-fn run(connection: &Connection, mut waiting: mpsc::Receiver<Mutation>, changes: &Changes) {
-    while let Some(first) = waiting.blocking_recv() {
-        let mut more = || waiting.try_recv().ok();
-        commit_together(connection, first, &mut more, changes);
+fn run(connection: &Connection, queue: &Queue<Mutation>, changes: &Changes) {
+    while let Some(first) = queue.pop() {
+        commit_together(connection, first, queue, changes);
     }
 }
 
@@ -120,7 +130,7 @@ fn run(connection: &Connection, mut waiting: mpsc::Receiver<Mutation>, changes: 
 fn commit_together(
     connection: &Connection,
     first: Mutation,
-    more: &mut dyn FnMut() -> Option<Mutation>,
+    queue: &Queue<Mutation>,
     changes: &Changes,
 ) {
     if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
@@ -132,7 +142,7 @@ fn commit_together(
         connection,
         touched: Vec::new(),
     };
-    let replies = run_all(&mut write, first, more);
+    let replies = run_all(&mut write, first, queue);
     let outcome = replies.and_then(|replies| {
         connection.execute_batch("COMMIT")?;
         Ok(replies)
@@ -158,7 +168,7 @@ fn commit_together(
 fn run_all(
     write: &mut Write<'_>,
     first: Mutation,
-    more: &mut dyn FnMut() -> Option<Mutation>,
+    queue: &Queue<Mutation>,
 ) -> rusqlite::Result<Vec<Reply>> {
     let begun = Instant::now();
     let mut replies = Vec::new();
@@ -168,7 +178,7 @@ fn run_all(
         replies.extend(run_one(write, mutation)?);
         taken += 1;
         let full = taken >= BATCH_MAX || begun.elapsed() >= BATCH_TIME;
-        next = if full { None } else { more() };
+        next = if full { None } else { queue.try_pop() };
     }
     Ok(replies)
 }
