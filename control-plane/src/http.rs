@@ -20,7 +20,7 @@ mod tokens;
 mod tools;
 mod value;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Router,
@@ -95,7 +95,9 @@ pub(crate) fn router(service: App) -> Router {
 
 /// Gives the request an id, and the answer the id and, where it is an error, its body.
 async fn common(mut request: Request, next: Next) -> Response {
+    let begun = Instant::now();
     let id = request_id(&request);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     request.extensions_mut().insert(RequestId(id.clone()));
     let (parts, body) = request.into_parts();
     let (body, leftover) = drain::returning(body);
@@ -112,6 +114,9 @@ async fn common(mut request: Request, next: Next) -> Response {
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID.clone(), id);
     }
+    let (status, us) = (response.status().as_u16(), begun.elapsed().as_micros());
+    tracing::debug!(%method, path, status, us, request_id = id, "answered");
+    let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,

@@ -227,7 +227,7 @@ impl Store {
         self.write(|write| {
             Ok(write
                 .connection
-                .query_row("SELECT 1 FROM organisations", [], |_| Ok(()))?)
+                .query_row("SELECT 1 FROM cp_organisations", [], |_| Ok(()))?)
         })
         .await
     }

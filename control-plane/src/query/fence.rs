@@ -4,11 +4,12 @@
 //! `audit_logs` over a second view that holds the organisation's rows and whose name is random: an
 //! authorizer lets only that second view read the table. A query cannot name it, so it cannot
 //! reach another organisation's rows, whatever it calls its own subqueries.
+//!
+//! The authorizer alone is not enough: SQLite does not ask it about columns that `USING` and
+//! `NATURAL JOIN` read. So a query must not contain the name of any table, in whatever quotes; the
+//! tables' names begin with `cp_`, so that no honest query does.
 
-use std::{
-    collections::HashSet,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use clampd_model::AgentId;
 use rusqlite::{
@@ -111,22 +112,26 @@ const FUNCTIONS: &[&str] = &[
 ];
 
 /// Leaves the connection able to do one thing: read the organisation's `audit_logs` for a while.
+///
+/// # Errors
+/// When `sql` names what it must not, or the database fails.
 pub(super) fn fence(
     connection: &mut Connection,
     org_id: &str,
+    sql: &str,
     timeout: Duration,
 ) -> Result<(), QueryError> {
+    refuse_names(connection, sql)?;
     // The id becomes part of a view's text; it has no character that could end a string.
     let org_id = AgentId::parse(org_id).map_err(|_| StoreError::Unreadable(Noun::Organisation))?;
     let rows = format!("rows_{}", random::hex::<16>().map_err(StoreError::from)?);
     let columns = AUDIT_COLUMNS.join(", ");
     let views = format!(
         "CREATE TEMP VIEW {rows} AS
-             SELECT {columns} FROM main.audit_events WHERE org_id = '{org_id}';
+             SELECT {columns} FROM main.cp_audit_events WHERE org_id = '{org_id}';
          CREATE TEMP VIEW audit_logs AS SELECT * FROM temp.{rows};"
     );
     connection.execute_batch(&views).map_err(StoreError::from)?;
-    let tables = tables(connection).map_err(StoreError::from)?;
     for (limit, value) in [
         (Limit::SQLITE_LIMIT_LENGTH, CELL_BYTES_MAX),
         (
@@ -153,28 +158,43 @@ pub(super) fn fence(
         .map_err(StoreError::from)?;
     connection
         .authorizer(Some(move |context: AuthContext<'_>| {
-            authorize(&context, &rows, &tables)
+            authorize(&context, &rows)
         }))
         .map_err(StoreError::from)?;
     Ok(())
 }
 
-fn tables(connection: &Connection) -> rusqlite::Result<HashSet<String>> {
-    let sql = "SELECT lower(name) FROM main.sqlite_schema";
+/// Names, or beginnings of names, of what SQLite has built in and may tell.
+const BUILT_IN: [&str; 5] = ["sqlite_", "pragma_", "dbstat", "bytecode", "tables_used"];
+
+/// Refuses a query that contains the name of a table. Names hold no quotes, so however a query
+/// quotes one, it stands there as it is.
+fn refuse_names(connection: &Connection, sql: &str) -> Result<(), QueryError> {
+    let sql = sql.to_ascii_lowercase();
+    let tables = tables(connection).map_err(StoreError::from)?;
+    let mut names = tables.iter().map(String::as_str).chain(BUILT_IN);
+    match names.find(|name| sql.contains(name)) {
+        Some(name) => Err(QueryError::Refused(format!("it must not contain `{name}`"))),
+        None => Ok(()),
+    }
+}
+
+fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT lower(name) FROM main.sqlite_schema WHERE type IN ('table', 'view')";
     connection
         .prepare(sql)?
         .query_map([], |row| row.get(0))?
         .collect()
 }
 
-fn authorize(context: &AuthContext<'_>, rows: &str, tables: &HashSet<String>) -> Authorization {
+fn authorize(context: &AuthContext<'_>, rows: &str) -> Authorization {
     let allowed = match context.action {
         AuthAction::Select | AuthAction::Recursive => true,
         AuthAction::Function { function_name } => FUNCTIONS
             .binary_search(&function_name.to_ascii_lowercase().as_str())
             .is_ok(),
         AuthAction::Read {
-            table_name: "audit_events",
+            table_name: "cp_audit_events",
             ..
         } => context.accessor == Some(rows),
         AuthAction::Read {
@@ -185,8 +205,8 @@ fn authorize(context: &AuthContext<'_>, rows: &str, tables: &HashSet<String>) ->
             table_name,
             column_name,
         } => {
-            // The second view; or a subquery's name, of which no column is wanted.
-            table_name == rows || (column_name.is_empty() && is_free_name(table_name, tables))
+            // The second view; or a subquery of which no column is wanted, by its name.
+            table_name == rows || column_name.is_empty()
         }
         _ => false,
     };
@@ -195,22 +215,6 @@ fn authorize(context: &AuthContext<'_>, rows: &str, tables: &HashSet<String>) ->
     } else {
         Authorization::Deny
     }
-}
-
-/// Whether a subquery may be called this: no table, ours or built-in, has the name.
-fn is_free_name(name: &str, tables: &HashSet<String>) -> bool {
-    let name = name.to_ascii_lowercase();
-    let built_in = [
-        "bytecode",
-        "dbstat",
-        "fts",
-        "json",
-        "pragma",
-        "rtree",
-        "sqlite",
-        "tables_used",
-    ];
-    !tables.contains(&name) && !built_in.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]

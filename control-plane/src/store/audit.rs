@@ -74,7 +74,7 @@ pub(super) fn append(
 ) -> Result<Ingested, StoreError> {
     let connection = write.connection;
     let (seq, mut head): (i64, String) = connection
-        .prepare_cached("SELECT audit_seq, audit_head FROM organisations WHERE id = ?1")?
+        .prepare_cached("SELECT audit_seq, audit_head FROM cp_organisations WHERE id = ?1")?
         .query_row([org_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let first = from_sql_integer(seq);
     let mut seq = first;
@@ -83,7 +83,7 @@ pub(super) fn append(
     let placeholders = vec!["?"; AUDIT_COLUMNS.len()].join(", ");
     let columns = AUDIT_COLUMNS.join(", ");
     let mut insert = connection.prepare_cached(&format!(
-        "INSERT INTO audit_events ({columns}) VALUES ({placeholders})
+        "INSERT INTO cp_audit_events ({columns}) VALUES ({placeholders})
          ON CONFLICT (org_id, event_id) DO NOTHING"
     ))?;
     for event in events {
@@ -100,7 +100,9 @@ pub(super) fn append(
         }
     }
     connection
-        .prepare_cached("UPDATE organisations SET audit_seq = ?2, audit_head = ?3 WHERE id = ?1")?
+        .prepare_cached(
+            "UPDATE cp_organisations SET audit_seq = ?2, audit_head = ?3 WHERE id = ?1",
+        )?
         .execute((org_id, sql_integer(seq), &head))?;
     let accepted = usize::try_from(seq - first).unwrap_or(total);
     Ok(Ingested {
@@ -117,7 +119,7 @@ fn move_risks(
     risks: BTreeMap<String, Vec<f64>>,
 ) -> Result<(), StoreError> {
     let mut update = write.connection.prepare_cached(
-        "UPDATE agents SET risk_score = risk_score * ?3 + ?4 WHERE org_id = ?1 AND id = ?2",
+        "UPDATE cp_agents SET risk_score = risk_score * ?3 + ?4 WHERE org_id = ?1 AND id = ?2",
     )?;
     for (agent_id, scores) in risks {
         let (kept, added) = scores.iter().fold((1.0, 0.0), |(kept, added), score| {

@@ -42,7 +42,7 @@ impl Store {
         self.write(move |write| {
             write
                 .connection
-                .prepare_cached("UPDATE organisations SET automatic_kill = ?2 WHERE id = ?1")?
+                .prepare_cached("UPDATE cp_organisations SET automatic_kill = ?2 WHERE id = ?1")?
                 .execute((&org_id, rule))?;
             Ok(())
         })
@@ -115,7 +115,7 @@ fn is_due(
 ) -> Result<bool, StoreError> {
     let state_since: Option<i64> = connection
         .prepare_cached(
-            "SELECT state_since FROM agents WHERE org_id = ?1 AND id = ?2 AND state = 'active'",
+            "SELECT state_since FROM cp_agents WHERE org_id = ?1 AND id = ?2 AND state = 'active'",
         )?
         .query_row((org_id, agent_id), |row| row.get(0))
         .optional()?;
@@ -127,7 +127,7 @@ fn is_due(
     let blocked: u32 = connection
         .prepare_cached(
             "SELECT count(*) FROM (
-                 SELECT 1 FROM audit_events
+                 SELECT 1 FROM cp_audit_events
                  WHERE org_id = ?1 AND agent_id = ?2 AND blocked AND received_at > ?3 LIMIT ?4)",
         )?
         .query_row((org_id, agent_id, begin, rule.blocked_calls), |row| {
@@ -138,7 +138,7 @@ fn is_due(
 
 fn rule(connection: &Connection, org_id: &str) -> Result<Option<AutomaticKill>, StoreError> {
     let text: Option<String> = connection
-        .prepare_cached("SELECT automatic_kill FROM organisations WHERE id = ?1")?
+        .prepare_cached("SELECT automatic_kill FROM cp_organisations WHERE id = ?1")?
         .query_row([org_id], |row| row.get(0))?;
     let rule = text.map(|text| serde_json::from_str(&text)).transpose();
     rule.map_err(|_| StoreError::Unreadable(Noun::Organisation))

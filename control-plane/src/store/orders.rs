@@ -61,7 +61,7 @@ pub(super) fn change_state(
     let now = clock::unix_micros();
     // Whoever is killed stays so: to be suspended is less.
     let mut update = write.connection.prepare_cached(
-        "UPDATE agents SET state = ?3, state_reason = ?4, state_since = ?5, updated_at = ?6
+        "UPDATE cp_agents SET state = ?3, state_reason = ?4, state_since = ?5, updated_at = ?6
          WHERE org_id = ?1 AND id = ?2 AND NOT (state = 'killed' AND ?3 = 'suspended')",
     )?;
     let mut agents = Vec::with_capacity(family.len());
@@ -101,8 +101,8 @@ fn descendants(connection: &Connection, org_id: &str, id: &str) -> Result<Vec<St
             "WITH RECURSIVE family (id) AS (
                  VALUES (?2)
                  UNION
-                 SELECT agents.id FROM agents JOIN family ON agents.delegated_by = family.id
-                 WHERE agents.org_id = ?1)
+                 SELECT cp_agents.id FROM cp_agents JOIN family ON cp_agents.delegated_by = family.id
+                 WHERE cp_agents.org_id = ?1)
              SELECT id FROM family",
         )?
         .query_map((org_id, id), |row| row.get(0))?

@@ -114,7 +114,7 @@ fn add(
     let now = clock::unix_seconds();
     let transaction = connection.transaction()?;
     let inserted = transaction.execute(
-        "INSERT INTO organisations
+        "INSERT INTO cp_organisations
             (id, name, revision, mint_epoch, settings, bundle_key, token_key, audit_head, created_at)
          VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, '', ?7) ON CONFLICT DO NOTHING",
         (
@@ -132,7 +132,7 @@ fn add(
     }
     for section in SectionName::ALL {
         transaction.execute(
-            "INSERT INTO sections (org_id, name, revision) VALUES (?1, ?2, 1)",
+            "INSERT INTO cp_sections (org_id, name, revision) VALUES (?1, ?2, 1)",
             (&org_id, section.as_str()),
         )?;
     }
@@ -168,7 +168,7 @@ impl Store {
         self.read(move |connection| {
             connection
                 .prepare_cached(
-                    "SELECT id, name, revision, created_at FROM organisations WHERE id = ?1",
+                    "SELECT id, name, revision, created_at FROM cp_organisations WHERE id = ?1",
                 )?
                 .query_row([&org_id], |row| {
                     Ok(Organisation {
@@ -189,7 +189,7 @@ impl Store {
         let master = self.master().clone();
         self.read(move |connection| {
             let (bundle, token): (Vec<u8>, Vec<u8>) = connection
-                .prepare_cached("SELECT bundle_key, token_key FROM organisations WHERE id = ?1")?
+                .prepare_cached("SELECT bundle_key, token_key FROM cp_organisations WHERE id = ?1")?
                 .query_row([&org_id], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?
                 .ok_or(StoreError::NotFound(Noun::Organisation))?;
@@ -218,7 +218,7 @@ impl Store {
         self.write(move |write| {
             write
                 .connection
-                .prepare_cached("UPDATE organisations SET settings = ?2 WHERE id = ?1")?
+                .prepare_cached("UPDATE cp_organisations SET settings = ?2 WHERE id = ?1")?
                 .execute((&org_id, text))?;
             write.touch(&org_id, &[SectionName::Settings])
         })
@@ -230,13 +230,13 @@ impl Store {
         self.write(move |write| {
             let behind: Vec<String> = write
                 .connection
-                .prepare_cached("SELECT id FROM organisations WHERE mint_epoch <> ?1")?
+                .prepare_cached("SELECT id FROM cp_organisations WHERE mint_epoch <> ?1")?
                 .query_map([sql_integer(epoch)], |row| row.get(0))?
                 .collect::<Result<_, _>>()?;
             for org_id in behind {
                 write
                     .connection
-                    .prepare_cached("UPDATE organisations SET mint_epoch = ?2 WHERE id = ?1")?
+                    .prepare_cached("UPDATE cp_organisations SET mint_epoch = ?2 WHERE id = ?1")?
                     .execute((&org_id, sql_integer(epoch)))?;
                 write.touch(&org_id, &[SectionName::LocalMint])?;
             }
@@ -254,7 +254,7 @@ impl Store {
 
 pub(super) fn read_settings(connection: &Connection, org_id: &str) -> Result<Settings, StoreError> {
     let text: String = connection
-        .prepare_cached("SELECT settings FROM organisations WHERE id = ?1")?
+        .prepare_cached("SELECT settings FROM cp_organisations WHERE id = ?1")?
         .query_row([org_id], |row| row.get(0))?;
     serde_json::from_str(&text).map_err(|_| StoreError::Unreadable(Noun::Organisation))
 }

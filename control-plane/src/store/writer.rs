@@ -45,12 +45,12 @@ impl Write<'_> {
         let revision: i64 = self
             .connection
             .prepare_cached(
-                "UPDATE organisations SET revision = revision + 1 WHERE id = ?1 RETURNING revision",
+                "UPDATE cp_organisations SET revision = revision + 1 WHERE id = ?1 RETURNING revision",
             )?
             .query_row([org_id], |row| row.get(0))?;
         let revision = from_sql_integer(revision);
         let mut upsert = self.connection.prepare_cached(
-            "INSERT INTO sections (org_id, name, revision) VALUES (?1, ?2, ?3)
+            "INSERT INTO cp_sections (org_id, name, revision) VALUES (?1, ?2, ?3)
              ON CONFLICT (org_id, name) DO UPDATE SET revision = excluded.revision",
         )?;
         for section in sections {
