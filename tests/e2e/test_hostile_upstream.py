@@ -123,7 +123,10 @@ def test_an_odd_answer_breaks_nothing(hostile: tuple[Gateway, Upstream], said: b
     "said",
     [
         answer(rpc(POISON)),
-        OK + JSON + b"transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(rpc(POISON)), rpc(POISON)),
+        OK
+        + JSON
+        + b"transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+        % (len(rpc(POISON)), rpc(POISON)),
         answer(rpc(POISON), OK),
         answer(rpc(POISON), b"HTTP/1.1 500 No\r\n" + JSON),
         answer(rpc("lorem ipsum " * 50_000 + POISON)),

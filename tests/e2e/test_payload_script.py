@@ -16,8 +16,12 @@ SCRIPT = Path(__file__).with_name("spec_payload_script.sh")
 @pytest.mark.parametrize(
     ("payloads", "results", "exit_code"),
     [
-        pytest.param(TEXTS, f"{len(TEXTS)} tested, {len(TEXTS)} blocked, 0 missed", 0, id="attacks"),
-        pytest.param(HARMLESS, f"{len(HARMLESS)} tested, 0 blocked, {len(HARMLESS)} missed", 1, id="harmless"),
+        pytest.param(
+            TEXTS, f"{len(TEXTS)} tested, {len(TEXTS)} blocked, 0 missed", 0, id="attacks"
+        ),
+        pytest.param(
+            HARMLESS, f"{len(HARMLESS)} tested, 0 blocked, {len(HARMLESS)} missed", 1, id="harmless"
+        ),
     ],
 )
 def test_the_payload_script_counts(
