@@ -71,7 +71,7 @@ test-native: ## Unit and integration tests on this machine
 .PHONY: test-wasm
 test-wasm: $(RUNNER) ## The pure crates' tests in WebAssembly, under Node
 	@CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="$(abspath $(RUNNER))" \
-	  cargo test --target wasm32-unknown-unknown --lib $(PURE_PACKAGES)
+	  cargo test --target wasm32-unknown-unknown --tests $(PURE_PACKAGES)
 
 .PHONY: test-e2e
 test-e2e: filter control-plane .venv/ready ## The promises of the whole, on a real Envoy

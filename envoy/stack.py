@@ -56,7 +56,7 @@ class Ports:
 
     @classmethod
     def from_environment(cls) -> Ports:
-        """What the environment chooses, else the default ports. Raises StackError for a busy one."""
+        """What the environment chooses, else the defaults. Raises StackError for a busy one."""
         wanted = {"GATEWAY": 8080, "CONTROL_PLANE": 3001, "TOOL": 9001, "ENVOY_ADMIN": 9901}
         spare = free_ports(4) if os.environ.get("CLAMPD_PORTS") == "free" else []
         ports = []

@@ -1,4 +1,4 @@
-"""The stack that the tests run against: real, on free ports, started once and ended with the run."""
+"""The stack that the tests run against: real, on free ports, started once, ended with the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tool behind the gateway may answer what it likes: nobody hangs, nothing breaks, nothing slips."""
+"""A tool may answer what it likes: nobody hangs, nothing breaks, nothing slips."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway,
 
 
 def both(gateway: Gateway) -> list[Answer]:
-    """A harmless call by both ways, answered in time; over MCP the connection may be cut instead."""
+    """A harmless call by both ways, answered in time; the connection over MCP may be cut."""
     began = time.monotonic()
     answers = [gateway.proxy(SAFE_SQL)]
     try:
