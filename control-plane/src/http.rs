@@ -4,12 +4,14 @@
 
 mod agents;
 mod audit;
+mod automatic_kill;
 mod body;
 mod bundle;
 mod caller;
 mod drain;
 mod error;
 mod keys;
+mod listen;
 mod orders;
 mod policies;
 mod settings;
@@ -29,6 +31,7 @@ use axum::{
     routing::{delete, get, post},
 };
 
+pub(crate) use self::listen::serve;
 use self::{caller::AnyCaller, error::ApiError};
 use crate::{random, service::Service};
 
@@ -70,6 +73,12 @@ pub(crate) fn router(service: App) -> Router {
                 .delete(policies::delete),
         )
         .route("/v1/settings", get(settings::show).put(settings::put))
+        .route(
+            "/v1/automatic-kill",
+            get(automatic_kill::show)
+                .put(automatic_kill::put)
+                .delete(automatic_kill::delete),
+        )
         .route("/v1/bundle", get(bundle::poll))
         .route("/v1/tokens/exchange", post(tokens::exchange))
         .route("/v1/tokens/revoke", post(tokens::revoke))

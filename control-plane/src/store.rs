@@ -9,6 +9,7 @@
 
 mod agents;
 mod audit;
+mod automatic_kill;
 mod bundle;
 mod changes;
 mod credentials;
@@ -33,6 +34,7 @@ pub(crate) use self::organisations::{SigningKeys, add_to as add_organisation, in
 pub(crate) use self::{
     agents::{AgentPatch, AgentRecord, NewAgent, NewCredential},
     audit::{AUDIT_COLUMNS, Ingested, TrailCheck},
+    automatic_kill::AutomaticKill,
     bundle::BundleRequest,
     changes::Changes,
     keys::{KeyRecord, NewKey},
@@ -58,6 +60,9 @@ pub enum StoreError {
     /// There is one already.
     #[error("{0} already exists")]
     AlreadyExists(Noun),
+    /// The agent is killed: it must be revived first.
+    #[error("agent is killed; revive it first")]
+    AgentKilled,
     /// The database failed.
     #[error("database: {0}")]
     Database(#[from] rusqlite::Error),

@@ -54,6 +54,10 @@ pub(super) async fn ingest(
         .await?;
     Metrics::add(&app.metrics.audit_events, ingested.accepted);
     Metrics::add(&app.metrics.audit_duplicates, ingested.duplicates);
+    Metrics::add(&app.metrics.kills, ingested.killed.len());
+    for agent_id in &ingested.killed {
+        tracing::warn!(%agent_id, "agent was killed for its blocked calls");
+    }
     Ok(Json(ingested))
 }
 

@@ -14,19 +14,26 @@ use serde::Serialize;
 
 use self::row::{chain, row_of};
 pub(crate) use self::{row::AUDIT_COLUMNS, verification::TrailCheck};
-use super::{Store, StoreError, Write, from_sql_integer, sql_integer};
+use super::{
+    Store, StoreError, Write,
+    automatic_kill::{enforce, offenders},
+    from_sql_integer, sql_integer,
+};
 use crate::clock;
 
 /// How much one event moves its agent's risk: a moving average over about the last ten.
 const RISK_WEIGHT: f64 = 0.2;
 
 /// What became of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Ingested {
     /// Events that are in the trail now and were not before.
     pub(crate) accepted: usize,
     /// Events that were in the trail already.
     pub(crate) duplicates: usize,
+    /// The agents that were killed for what they did.
+    #[serde(skip)]
+    pub(crate) killed: Vec<String>,
 }
 
 impl Store {
@@ -42,9 +49,13 @@ impl Store {
                 let scores = risks.entry(event.agent_id.clone()).or_default();
                 scores.push(event.risk_score.value());
             }
-            let ingested = append(write, &org_id, events)?;
+            let offenders = offenders(&events);
+            let mut ingested = append(write, &org_id, events)?;
             if ingested.duplicates == 0 {
                 move_risks(write, &org_id, risks)?;
+            }
+            if ingested.accepted > 0 {
+                ingested.killed = enforce(write, &org_id, offenders)?;
             }
             Ok(ingested)
         })
@@ -92,6 +103,7 @@ pub(super) fn append(
     Ok(Ingested {
         accepted,
         duplicates: total.saturating_sub(accepted),
+        killed: Vec::new(),
     })
 }
 

@@ -51,8 +51,7 @@ pub(crate) fn initialise(
     if path.exists() {
         bail!("`{}` is initialised already", data_dir.display());
     }
-    fs::create_dir_all(data_dir).with_context(|| format!("creating `{}`", data_dir.display()))?;
-    fs::set_permissions(data_dir, fs::Permissions::from_mode(0o700))?;
+    prepare_directory(data_dir)?;
     let master = match master_key {
         Some(_) => MasterKey::load(master_key, data_dir)?,
         None => MasterKey::create(data_dir)?,
@@ -64,6 +63,23 @@ pub(crate) fn initialise(
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
     let mut connection = schema::create(&path)?;
     add(&mut connection, &master, org_id, name)
+}
+
+/// Makes the directory private. One that others use too is left as it is and refused.
+fn prepare_directory(data_dir: &Path) -> anyhow::Result<()> {
+    let shown = data_dir.display();
+    fs::create_dir_all(data_dir).with_context(|| format!("creating `{shown}`"))?;
+    let mode = fs::metadata(data_dir)?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    if fs::read_dir(data_dir)?.next().is_some() {
+        bail!(
+            "`{shown}` is open to others and not empty; wanted a new or private directory (0700)"
+        );
+    }
+    fs::set_permissions(data_dir, fs::Permissions::from_mode(0o700))?;
+    Ok(())
 }
 
 /// Adds an organisation to a database that exists.

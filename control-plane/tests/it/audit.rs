@@ -17,7 +17,7 @@ pub(crate) fn event(id: &str) -> AuditEvent {
     }
 }
 
-fn blocked(id: &str) -> AuditEvent {
+pub(crate) fn blocked(id: &str) -> AuditEvent {
     AuditEvent {
         risk_score: RiskScore::new(0.95),
         assessed_risk: RiskLevel::Critical,

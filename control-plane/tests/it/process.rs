@@ -112,6 +112,14 @@ fn init_prints_the_first_keys_once_and_refuses_a_second_time() {
     let directory = TempDir::new().unwrap();
     let data = directory.path().join("data");
     let keys = initialise(&data);
+    let open = TempDir::new().unwrap();
+    fs::set_permissions(open.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(open.path().join("others"), "").unwrap();
+    assert!(
+        !run(&["init", "--data", open.path().to_str().unwrap()])
+            .status
+            .success()
+    );
     for field in ["org_id", "admin_key", "proxy_key", "trust_root"] {
         assert!(keys[field].is_string(), "{keys}");
     }

@@ -100,7 +100,7 @@ fn tokens_of_a_killed_or_suspended_agent_are_refused_until_it_is_revived() {
     let scene = ready();
     let tool = scene.role("tool");
     let token = json!({ "token": scene.micro_token("a") });
-    for (order, reason) in [("kill", "agent_killed"), ("suspend", "agent_suspended")] {
+    for (order, reason) in [("suspend", "agent_suspended"), ("kill", "agent_killed")] {
         scene
             .admin()
             .post(&format!("/v1/agents/a/{order}"), &json!({}))
