@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -27,6 +28,7 @@ SCRIPT = Path(__file__).with_name("spec_payload_script.sh")
 def test_the_payload_script_counts(
     gateway: Gateway, tmp_path: Path, payloads: list[str], results: str, exit_code: int
 ):
+    assert shutil.which("curl") and shutil.which("jq"), "the script calls curl and jq"
     file = tmp_path / "payloads.txt"
     file.write_text("\n".join(payloads) + "\n")
     env = {"PATH": os.environ["PATH"], "CLAMPD_JWT": gateway.state["clampd_jwt"]}
