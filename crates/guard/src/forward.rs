@@ -174,6 +174,9 @@ fn has_dot_segment(rest: &str) -> bool {
 mod tests {
     use serde_json::json;
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::Target;
     use crate::Config;
     use clampd_model::{Tool, ToolCategory};

@@ -141,6 +141,9 @@ pub struct HeaderChanges {
 mod tests {
     use super::Head;
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn a_header_that_is_there_twice_has_no_value() {
         let head = Head::new(vec![

@@ -12,6 +12,9 @@ use clampd_model::Verdict;
 use scene::{Scene, call, jwt};
 use serde_json::{Value, json};
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 #[test]
 fn a_safe_call_passes_with_a_token_and_a_dangerous_one_is_stopped() {
     let scene = Scene::new();
