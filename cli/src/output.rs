@@ -20,6 +20,12 @@ impl Output {
         Self(BufWriter::with_capacity(64 * 1024, Box::new(writer)))
     }
 
+    /// Writes a line.
+    pub(crate) fn line(&mut self, line: impl AsRef<str>) -> io::Result<()> {
+        self.0.write_all(line.as_ref().as_bytes())?;
+        self.0.write_all(b"\n")
+    }
+
     /// Writes a value as one line of JSON.
     pub(crate) fn json_line(&mut self, value: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.0, value)?;

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     io::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 /// A home directory and an environment in which `clampd` is run.
 pub(crate) struct Clampd {
     home: TempDir,
+    env: Vec<(String, String)>,
 }
 
 /// What a run gave.
@@ -27,7 +28,16 @@ impl Clampd {
     /// An empty home.
     pub(crate) fn new() -> Self {
         let home = TempDir::new().unwrap();
-        Self { home }
+        Self {
+            home,
+            env: Vec::new(),
+        }
+    }
+
+    /// The same with a variable in its environment.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -51,6 +61,7 @@ impl Clampd {
             .args(arguments)
             .env_clear()
             .env("HOME", self.home.path())
+            .envs(self.env.iter().cloned())
             .current_dir(self.home.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -71,9 +82,29 @@ impl Clampd {
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
     }
+
+    /// The output of a run that must go as wanted.
+    #[track_caller]
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
+        self.run(arguments).ok()
+    }
+
+    /// The output as one JSON value.
+    #[track_caller]
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(&[arguments, &["--json"]].concat())).unwrap()
+    }
 }
 
 impl Ran {
+    /// The output, of a run that went as wanted.
+    #[track_caller]
+    pub(crate) fn ok(self) -> String {
+        assert_eq!(self.code, 0, "{self:?}");
+        assert_eq!(self.stderr, "", "{}", self.stdout);
+        self.stdout
+    }
+
     /// What was said, of a run that ended with `code`.
     #[track_caller]
     pub(crate) fn refused(self, code: i32) -> String {
@@ -88,4 +119,9 @@ impl Ran {
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
     }
+}
+
+/// The repository.
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

@@ -9,4 +9,8 @@
 )]
 
 mod clampd;
+mod context;
+mod operator;
+mod rules;
 mod scan;
+mod scene;
