@@ -274,3 +274,69 @@ fn open_seed(master: &MasterKey, label: &str, sealed: &[u8]) -> Result<SigningKe
         .map_err(|_| StoreError::Unreadable(Noun::Organisation))?;
     Ok(SigningKey::from_seed(seed))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MasterKey, Store, initialise};
+    use crate::store::{BundleRequest, Spending};
+
+    #[tokio::test]
+    async fn a_new_epoch_brings_new_local_keys_and_nothing_else() {
+        let directory = tempfile::TempDir::new().unwrap();
+        initialise(directory.path(), None, Some("o".to_owned()), "o").unwrap();
+        let master = MasterKey::load(None, directory.path()).unwrap();
+        let (store, _closed) = Store::open(directory.path(), master).unwrap();
+        let token_key = store
+            .signing_keys("o".to_owned())
+            .await
+            .unwrap()
+            .token
+            .verifying_key();
+        let request = |since| BundleRequest {
+            org_id: "o".to_owned(),
+            proxy_id: "p".to_owned(),
+            since,
+            token_key: token_key.clone(),
+            now: 0,
+            validity_seconds: 60,
+        };
+        let before = store.bundle(request(0)).await.unwrap();
+        let mint = before.sections.local_mint.unwrap().entries;
+        let epoch: u64 = mint.key_id.rsplit_once('.').unwrap().1.parse().unwrap();
+        store.begin_mint_epoch(epoch).await.unwrap();
+        assert_eq!(
+            store.revision("o".to_owned()).await.unwrap(),
+            before.revision
+        );
+
+        store.begin_mint_epoch(epoch + 1).await.unwrap();
+        let after = store.bundle(request(before.revision)).await.unwrap();
+        assert_eq!(after.revision, before.revision + 1);
+        let renewed = after.sections.local_mint.unwrap().entries;
+        assert_eq!(renewed.key_id, format!("local.p.{}", epoch + 1));
+        assert_ne!(renewed.key, mint.key);
+        assert!(after.sections.agents.is_none() && after.sections.keys.is_none());
+    }
+
+    #[tokio::test]
+    async fn used_tokens_are_forgotten_when_their_time_alone_refuses_them() {
+        let directory = tempfile::TempDir::new().unwrap();
+        initialise(directory.path(), None, Some("o".to_owned()), "o").unwrap();
+        let master = MasterKey::load(None, directory.path()).unwrap();
+        let (store, _closed) = Store::open(directory.path(), master).unwrap();
+        let o = || "o".to_owned();
+        for (jti, expires_at) in [("old", 99), ("new", 100)] {
+            store
+                .revoke_token(o(), jti.to_owned(), expires_at)
+                .await
+                .unwrap();
+        }
+        assert_eq!(store.purge_spent_tokens(100).await.unwrap(), 1);
+        assert_eq!(store.purge_spent_tokens(100).await.unwrap(), 0);
+        let nobody = store
+            .spend_token(o(), "a".to_owned(), "new".to_owned(), 100)
+            .await
+            .unwrap();
+        assert_eq!(nobody, Spending::Revoked);
+    }
+}
