@@ -102,6 +102,7 @@ rules-doc: cli ## Write docs/rules.md from the rules
 ##@ Measuring
 .PHONY: bench
 bench: filter control-plane ## What the filter costs: a table and target/bench.json
+	@cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench-tool
 	@$(PYTHON) tests/bench/bench.py
 
 .PHONY: eval

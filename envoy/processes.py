@@ -47,7 +47,7 @@ class Processes:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=cwd,
-                env={"PATH": os.environ.get("PATH", os.defpath), **env},
+                env={"PATH": os.environ.get("PATH", os.defpath), "NO_COLOR": "1", **env},
                 start_new_session=True,
             )
         (self.pids / f"{name}.pid").write_text(f"{process.pid} {_started_at(process.pid)}\n")

@@ -217,7 +217,9 @@ def report(rows: list[Row]) -> bool:
 
 def main() -> int:
     """Runs the demo and takes everything down again, whatever happens."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    ends = (signal.SIGINT, signal.SIGTERM)
+    for end in ends:
+        signal.signal(end, lambda number, _: sys.exit(128 + number))
     stack = Stack(ROOT / ".run/demo", Ports.free())
     began = time.monotonic()
     try:
@@ -229,9 +231,9 @@ def main() -> int:
     except (StackError, FetchError, OSError, ValueError) as error:
         print(f"examples/demo.py: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
     finally:
+        for end in ends:
+            signal.signal(end, signal.SIG_IGN)
         stack.down()
 
 

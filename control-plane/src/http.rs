@@ -7,8 +7,10 @@ mod audit;
 mod body;
 mod bundle;
 mod caller;
+mod drain;
 mod error;
 mod keys;
+mod orders;
 mod policies;
 mod settings;
 mod status;
@@ -49,9 +51,9 @@ pub(crate) fn router(service: App) -> Router {
         .route("/metrics", get(status::metrics))
         .route("/v1/agents", get(agents::list).post(agents::register))
         .route("/v1/agents/{id}", get(agents::show).patch(agents::patch))
-        .route("/v1/agents/{id}/kill", post(agents::kill))
-        .route("/v1/agents/{id}/suspend", post(agents::suspend))
-        .route("/v1/agents/{id}/revive", post(agents::revive))
+        .route("/v1/agents/{id}/kill", post(orders::kill))
+        .route("/v1/agents/{id}/suspend", post(orders::suspend))
+        .route("/v1/agents/{id}/revive", post(orders::revive))
         .route("/v1/agents/{id}/rotate", post(agents::rotate))
         .route("/v1/keys", get(keys::list).post(keys::create))
         .route("/v1/keys/{id}", delete(keys::delete))
@@ -74,6 +76,7 @@ pub(crate) fn router(service: App) -> Router {
         .route("/v1/introspect", post(tokens::introspect))
         .route("/v1/audit/events", post(audit::ingest))
         .route("/v1/audit/query", post(audit::query))
+        .route("/v1/audit/verify", get(audit::verify))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(common))
@@ -84,9 +87,16 @@ pub(crate) fn router(service: App) -> Router {
 async fn common(mut request: Request, next: Next) -> Response {
     let id = request_id(&request);
     request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = next.run(request).await;
+    let (parts, body) = request.into_parts();
+    let (body, leftover) = drain::returning(body);
+    let mut response = next.run(Request::from_parts(parts, body)).await;
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         response = error.render(&id);
+    } else if is_unworded(&response) {
+        response = ApiError::unworded(response.status()).render(&id);
+    }
+    if let Some(leftover) = leftover {
+        leftover.drain(&mut response).await;
     }
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
@@ -98,6 +108,14 @@ async fn common(mut request: Request, next: Next) -> Response {
         HeaderValue::from_static("nosniff"),
     );
     response
+}
+
+/// Whether it is an error that the framework answered by itself, such as a path that is no UTF-8.
+fn is_unworded(response: &Response) -> bool {
+    let status = response.status();
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    let is_json = content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    (status.is_client_error() || status.is_server_error()) && !is_json
 }
 
 fn request_id(request: &Request) -> String {

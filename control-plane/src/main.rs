@@ -1,6 +1,9 @@
 //! The control plane's process: arguments in, exit code out.
 
-use std::{io::Write as _, process::ExitCode};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    process::ExitCode,
+};
 
 use clampd_control_plane::{
     config::{Arguments, Command, OrganisationArguments, ServeArguments, Settings},
@@ -16,6 +19,7 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("CLAMPD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     match run(arguments) {

@@ -13,13 +13,14 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
     access::Brake,
+    bundle::SharedBundles,
     clock,
     config::Settings,
     http,
     metrics::Metrics,
     query::Queries,
     seal::MasterKey,
-    store::{self, FirstKeys, SigningKeys, Store, StoreError},
+    store::{self, Closed, FirstKeys, SigningKeys, Store, StoreError},
 };
 
 /// Between looks at what has expired.
@@ -36,6 +37,7 @@ pub(crate) struct Service {
     pub(crate) metrics: Metrics,
     pub(crate) brake: Brake,
     pub(crate) queries: Queries,
+    pub(crate) shared_bundles: SharedBundles,
     signing_keys: Mutex<HashMap<String, Arc<SigningKeys>>>,
     stopping: watch::Receiver<bool>,
 }
@@ -101,6 +103,7 @@ pub struct Running {
     pub address: SocketAddr,
     stop: watch::Sender<bool>,
     serving: JoinHandle<std::io::Result<()>>,
+    closed: Closed,
 }
 
 impl Running {
@@ -110,7 +113,13 @@ impl Running {
     /// When serving failed.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
-        match tokio::time::timeout(DRAIN_TIMEOUT, self.serving).await {
+        let ended = async {
+            let served = self.serving.await;
+            // Connections and tasks may hold the store a little longer than the listener.
+            let _ = self.closed.await;
+            served
+        };
+        match tokio::time::timeout(DRAIN_TIMEOUT, ended).await {
             Ok(served) => Ok(served??),
             // Whoever keeps a connection open that long is cut off.
             Err(_) => Ok(()),
@@ -129,7 +138,7 @@ pub async fn start(
     settings: Settings,
 ) -> anyhow::Result<Running> {
     let master = MasterKey::load(master_key, data_dir)?;
-    let store = Store::open(data_dir, master)
+    let (store, closed) = Store::open(data_dir, master)
         .with_context(|| format!("opening the database in `{}`", data_dir.display()))?;
     store
         .begin_mint_epoch(clock::mint_epoch(clock::unix_seconds()))
@@ -141,6 +150,7 @@ pub async fn start(
         metrics: Metrics::default(),
         brake: Brake::default(),
         queries: Queries::default(),
+        shared_bundles: SharedBundles::default(),
         signing_keys: Mutex::default(),
         stopping: stopping.clone(),
     });
@@ -152,6 +162,7 @@ pub async fn start(
     let app = http::router(service).into_make_service_with_connect_info::<SocketAddr>();
     let serving = axum::serve(listener, app).with_graceful_shutdown(stopped(stopping));
     Ok(Running {
+        closed,
         address,
         stop,
         serving: tokio::spawn(async move { serving.await }),

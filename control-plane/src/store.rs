@@ -11,7 +11,9 @@ mod agents;
 mod audit;
 mod bundle;
 mod changes;
+mod credentials;
 mod keys;
+mod orders;
 mod organisations;
 mod policies;
 mod readers;
@@ -20,17 +22,21 @@ mod tokens;
 mod tools;
 mod writer;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    convert::Infallible, fs::File, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc,
+};
 
 use rusqlite::Connection;
+use tokio::sync::oneshot;
 
 pub(crate) use self::organisations::{SigningKeys, add_to as add_organisation, initialise};
 pub(crate) use self::{
-    agents::{AgentPatch, AgentRecord, NewAgent, NewCredential, StateOrder},
-    audit::{AUDIT_COLUMNS, Ingested},
+    agents::{AgentPatch, AgentRecord, NewAgent, NewCredential},
+    audit::{AUDIT_COLUMNS, Ingested, TrailCheck},
     bundle::BundleRequest,
     changes::Changes,
     keys::{KeyRecord, NewKey},
+    orders::StateOrder,
     policies::PolicyRecord,
     tokens::{ExchangeFacts, Spending},
     tools::ToolRecord,
@@ -58,6 +64,20 @@ pub enum StoreError {
     /// A row holds what this version cannot read.
     #[error("stored {0} cannot be read")]
     Unreadable(Noun),
+    /// The database was written by a newer version of this program.
+    #[error("database has schema {applied}, this version knows up to {known}")]
+    NewerDatabase {
+        /// The schema's version in the database.
+        applied: i64,
+        /// The newest that this program knows.
+        known: i64,
+    },
+    /// The data directory does not exist or cannot be written to.
+    #[error("data directory does not exist or cannot be written to")]
+    NoDirectory,
+    /// Another process serves the same data directory.
+    #[error("another process serves this data directory")]
+    InUse,
     /// The master key is not the one that sealed it.
     #[error(transparent)]
     Sealed(#[from] SealBroken),
@@ -152,23 +172,35 @@ pub(crate) struct Store {
     readers: Readers,
     changes: Arc<Changes>,
     master: Arc<MasterKey>,
+    /// Held as long as this store lives: the polls of two processes would not hear each other.
+    _lock: File,
+    /// Dropped last: tells whoever waits for it that the lock is free.
+    _open: oneshot::Sender<Infallible>,
 }
+
+/// Resolves when the store is closed.
+pub(crate) type Closed = oneshot::Receiver<Infallible>;
 
 impl Store {
     /// Opens the database in `data_dir`, bringing its schema up to date.
     ///
     /// # Errors
     /// When it does not exist, is from a newer version, or cannot be opened.
-    pub(crate) fn open(data_dir: &Path, master: MasterKey) -> Result<Self, StoreError> {
+    pub(crate) fn open(data_dir: &Path, master: MasterKey) -> Result<(Self, Closed), StoreError> {
+        let lock = lock(data_dir)?;
         let path = data_dir.join(DATABASE_FILE);
         let connection = schema::open(&path)?;
         let changes = Arc::new(Changes::default());
-        Ok(Self {
+        let (open, closed) = oneshot::channel();
+        let store = Self {
             writer: Writer::start(connection, Arc::clone(&changes))?,
             readers: Readers::new(path),
             changes,
             master: Arc::new(master),
-        })
+            _lock: lock,
+            _open: open,
+        };
+        Ok((store, closed))
     }
 
     /// Where waiting polls hear of commits.
@@ -219,6 +251,19 @@ impl Store {
     {
         self.readers.run(reading).await
     }
+}
+
+/// The file in the data directory that the process which serves it holds locked.
+const LOCK_FILE: &str = "serve.lock";
+
+fn lock(data_dir: &Path) -> Result<File, StoreError> {
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let file = options
+        .open(data_dir.join(LOCK_FILE))
+        .map_err(|_| StoreError::NoDirectory)?;
+    file.try_lock().map_err(|_| StoreError::InUse)?;
+    Ok(file)
 }
 
 /// A Rust number as SQLite keeps it. What does not fit (after the year 290000) is kept at the end.

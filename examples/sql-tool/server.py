@@ -24,6 +24,7 @@ import signal
 import sqlite3
 import sys
 import threading
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -63,11 +64,14 @@ class Gate:
         self._clampd = urlsplit(clampd_url)
         self._tool_key = tool_key
 
-    def admit(self, authorization: str | None, tool: str, params: Any) -> None:
+    def admit(self, headers: Message, tool: str, params: Any) -> None:
         """Returns when the call may go on. Raises Refused when not."""
-        scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise Refused(401, "a micro-token is required")
+        # Where a service has a use of its own for `Authorization`, the token comes beside it.
+        token = headers.get("x-clampd-token", "")
+        if not token:
+            scheme, _, token = headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not token:
+                raise Refused(401, "a micro-token is required")
         # 1. Is the token genuine, fresh, unused and meant for this service, and its agent not
         #    killed? Asking uses it up, so ask once per call and right before acting.
         said = self._introspect(token)
@@ -140,12 +144,12 @@ class Seen:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._requests: list[str] = []
+        self._requests: list[dict[str, Any]] = []
         self._executed = 0
 
-    def note_request(self, line: str) -> None:
+    def note_request(self, line: str, headers: list[str]) -> None:
         with self._lock:
-            self._requests.append(line)
+            self._requests.append({"line": line, "headers": headers})
 
     def note_executed(self) -> None:
         with self._lock:
@@ -171,7 +175,8 @@ class Handler(BaseHTTPRequestHandler):
         """Counts a request as soon as its headers are there, whatever comes of it."""
         understood = super().parse_request()
         if not understood or self.path not in ("/seen", "/health"):
-            self.server.seen.note_request(self.requestline[:200])
+            names = [name.lower() for name in self.headers] if understood else []
+            self.server.seen.note_request(self.requestline[:200], names)
         return understood
 
     def do_GET(self) -> None:
@@ -211,7 +216,7 @@ class Handler(BaseHTTPRequestHandler):
             self._reply(refused.status, {"error": refused.reason})
 
     def _carry_out(self, tool: str, params: Any) -> dict[str, Any]:
-        self.server.gate.admit(self.headers.get("authorization"), tool, params)
+        self.server.gate.admit(self.headers, tool, params)
         if tool != TOOL or not isinstance(params, dict) or not isinstance(params.get("sql"), str):
             raise Refused(400, f'{TOOL} wants {{"sql": "…"}}')
         self.server.seen.note_executed()

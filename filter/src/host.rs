@@ -86,11 +86,18 @@ pub(crate) fn answer(headers: usize, body_bytes: usize) -> Option<Answer> {
     if headers == 0 {
         return None;
     }
-    let status = answer_header(":status")?.parse().ok()?;
+    let status: u16 = answer_header(":status")?.parse().ok()?;
+    // An error that Envoy made up, because nobody answered, says so by what it lacks; behind an
+    // internal listener by what `envoy.yaml` adds to it.
+    let made_up = answer_header("x-envoy-upstream-service-time").is_none()
+        || answer_header("x-clampd-no-answer").is_some();
+    if status >= 500 && made_up {
+        return None;
+    }
     let body = hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, body_bytes);
     Some(Answer {
         status,
-        content_type: answer_header("content-type").unwrap_or_default(),
+        is_encoded: answer_header("content-encoding").is_some_and(|e| e != "identity"),
         body: body.ok().flatten().unwrap_or_default(),
     })
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use clampd_detect::Detector;
-use clampd_guard::{Config, Guard};
+use clampd_guard::{Config, Guard, Micros};
 use proxy_wasm::{
     traits::{Context, HttpContext, RootContext},
     types::ContextType,
@@ -58,12 +58,7 @@ impl RootContext for Root {
         let now = host::now();
         let control_plane = &worker.guard.config().control_plane;
         poller.tick(control_plane, now);
-        let mut audit = worker.audit.borrow_mut();
-        if let Some((callout, events)) = audit.next_batch(control_plane, now) {
-            let call = host::call(&callout);
-            audit.sent(call, events, now);
-        }
-        worker.metrics.audit_queued(audit.len());
+        send_audit(worker, now);
     }
 
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
@@ -120,7 +115,18 @@ impl Context for Root {
             Some(Delivery::Later) => {
                 host::warn(&format!("clampd: audit events wait, status {status}"));
             }
-            Some(Delivery::Acknowledged) | None => {}
+            Some(Delivery::Acknowledged) => send_audit(worker, now),
+            None => {}
         }
     }
+}
+
+/// Sends the next batch of audit events, if there is one and it is time.
+fn send_audit(worker: &Worker, now: Micros) {
+    let mut audit = worker.audit.borrow_mut();
+    if let Some((callout, events)) = audit.next_batch(&worker.guard.config().control_plane, now) {
+        let call = host::call(&callout);
+        audit.sent(call, events, now);
+    }
+    worker.metrics.audit_queued(audit.len());
 }

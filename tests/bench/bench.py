@@ -193,7 +193,7 @@ def answers(url: str) -> bool:
 def machine() -> str:
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     name = cpu[1] if cpu else platform.machine()
-    return f"{os.cpu_count()} x {name}, {platform.system()} {platform.release()}"
+    return f"{os.cpu_count()} x {name}, {platform.system()}"
 
 
 COLUMNS = ("workers", "body_bytes", "mint", "cpu_us_none", "cpu_us_added", "p50_ms_added", "p99_ms_added", "rps_ratio", "rss_mib_added")  # fmt: skip

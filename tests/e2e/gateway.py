@@ -87,6 +87,10 @@ class Gateway:
         """How many requests have reached the example tool, if only with their headers."""
         return ask("GET", f"{self.tool_url}/seen").json["requests"]
 
+    def last_seen(self) -> dict[str, Any]:
+        """The request that reached the example tool last: its first line and header names."""
+        return ask("GET", f"{self.tool_url}/seen").json["last"][-1]
+
     def head(self, path: str, *more: tuple[bytes, bytes]) -> bytes:
         """The head of an HTTP/1.1 POST of a known agent, as bytes to be sent by hand."""
         lines = [

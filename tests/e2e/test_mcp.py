@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from gateway import EVIL_SQL, SAFE_SQL, Gateway
 
 
@@ -38,12 +39,33 @@ def test_a_dangerous_tool_call_is_answered_with_a_result_that_a_model_can_read(g
     assert answer.json["id"] == 7 and answer.json["jsonrpc"] == "2.0"
 
 
-def test_the_agent_s_jwt_may_come_in_a_header_of_its_own_and_never_travels_on(gateway: Gateway):
+def test_where_authorization_belongs_to_the_server_the_agent_s_jwt_comes_beside_it(gateway: Gateway):
     call = {"name": "database.query", "arguments": SAFE_SQL}
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
-    headers = {"x-ag-key": gateway.api_key, "x-ag-agent-token": f"Bearer {gateway.agent.jwt()}"}
-    answer = gateway.ask("POST", "/mcp", body, headers=headers, key="a-token-of-the-upstream")
+    headers = {"x-ag-agent-token": f"Bearer {gateway.agent.jwt()}", "x-clampd-token": "forged"}
+    answer = gateway.ask("POST", "/mcp", body, headers=headers, key="a-token-of-the-server")
     assert answer.json["result"]["isError"] is False, answer.json
+    assert {"authorization", "x-clampd-token"} <= set(gateway.last_seen()["headers"])
+
+
+def test_no_credential_of_the_agent_travels_on(gateway: Gateway):
+    more = {"x-ag-authorized-tools": "database.query", "x-clampd-token": "forged"}
+    assert gateway.mcp(SAFE_SQL, headers=more).json["result"]["isError"] is False
+    ours = {"x-ag-key", "x-ag-agent-token", "x-ag-authorized-tools", "x-clampd-token"}
+    assert not ours & set(gateway.last_seen()["headers"])
+
+
+@pytest.mark.parametrize("method", ["initialize", "tools/list", "tools/call", "notifications/x"])
+def test_a_caller_that_is_not_known_gets_nowhere(gateway: Gateway, method: str):
+    before = gateway.seen()
+    for body in ({"jsonrpc": "2.0", "id": 1, "method": method, "params": {}}, b"{malformed"):
+        for key, error_code in ((None, "missing_jwt"), ("a.b.c", "invalid_jwt")):
+            answer = gateway.ask("POST", "/mcp", body, key=key)
+            assert (answer.status, answer.json["error_code"]) == (401, error_code), answer.body
+        wrong = {"x-ag-key": "ag_test_wrong"}
+        answer = gateway.ask("POST", "/mcp", body, key=gateway.agent.jwt(), headers=wrong)
+        assert (answer.status, answer.json["error_code"]) == (401, "invalid_api_key"), answer.body
+    assert gateway.seen() == before
 
 
 def test_no_attack_hides_in_a_batch(gateway: Gateway):

@@ -33,10 +33,10 @@ def refused(answer: Answer, status: int, error_code: str) -> None:
     assert answer.json["error"] and answer.json["request_id"]
 
 
-@pytest.mark.parametrize("path", [*ENDPOINTS, "/mcp"])
+@pytest.mark.parametrize("path", ENDPOINTS)
 @pytest.mark.parametrize("body", ["good", b"{malformed"], ids=["good-body", "malformed-body"])
 def test_who_calls_is_settled_before_what_is_said(gateway: Gateway, path: str, body: str | bytes):
-    body = ENDPOINTS.get(path, {}) if body == "good" else body
+    body = ENDPOINTS[path] if body == "good" else body
     jwt, key = gateway.agent.jwt(), {"x-ag-key": gateway.api_key}
     refused(gateway.ask("POST", path, body, key=jwt), 401, "missing_api_key")
     for wrong in ("ag_test_wrong", "ag_live_wrong", "wrong", "ag_test_acme_2026x"):

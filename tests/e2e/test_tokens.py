@@ -13,9 +13,17 @@ from gateway import SAFE_SQL, Gateway
 from rest import ask
 
 
+def header(token: str) -> dict[str, Any]:
+    return segment(token, 0)
+
+
 def claims(token: str) -> dict[str, Any]:
-    payload = token.split(".")[1]
-    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return segment(token, 1)
+
+
+def segment(token: str, nth: int) -> dict[str, Any]:
+    text = token.split(".")[nth]
+    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
 
 
 def mint(gateway: Gateway) -> str:

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     metrics::Metrics,
     query::{Answer, QueryError, SQL_BYTES_MAX},
-    store::Ingested,
+    store::{Ingested, TrailCheck},
 };
 
 #[derive(Debug, Deserialize)]
@@ -39,6 +39,9 @@ pub(super) async fn ingest(
             "must be the proxy's organisation",
         )?;
         let is_risk = RiskScore::new(event.risk_score.value()) == event.risk_score;
+        let numbers = [event.bundle_revision, event.latency_us, event.timestamp];
+        let fit = numbers.iter().all(|number| i64::try_from(*number).is_ok());
+        value::demand(fit, "events", "must hold whole numbers of at most 63 bits")?;
         value::demand(
             is_risk,
             "risk_score",
@@ -79,4 +82,11 @@ pub(super) async fn query(
         Err(error @ QueryError::TimedOut(_)) => Err(ApiError::query_timeout(error.to_string())),
         Err(error @ QueryError::Refused(_)) => Err(ApiError::invalid_query(error.to_string())),
     }
+}
+
+pub(super) async fn verify(
+    Auditor(key): Auditor,
+    State(app): State<App>,
+) -> Result<Json<TrailCheck>, ApiError> {
+    Ok(Json(app.store.verify_trail(key.org_id).await?))
 }

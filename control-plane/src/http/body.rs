@@ -1,7 +1,9 @@
 //! Bodies: bounded, typed, refused with a reason that repeats nothing secret.
 
+use std::time::Duration;
+
 use axum::{
-    body::{self, Body},
+    body,
     extract::{FromRequest, Request},
     http::header,
 };
@@ -15,6 +17,9 @@ const OBJECT_BYTES_MAX: usize = 256 * 1024;
 
 /// The largest batch of audit events.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// How long a body may take to come.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A JSON body of at most 256 KiB.
 #[derive(Debug)]
@@ -111,8 +116,11 @@ async fn read(request: Request, bytes_max: usize) -> Result<body::Bytes, ApiErro
     if announced.is_some_and(|length| length > bytes_max) {
         return Err(ApiError::payload_too_large(bytes_max));
     }
-    let body: Body = request.into_body();
-    body::to_bytes(body, bytes_max).await.map_err(|error| {
+    let reading = body::to_bytes(request.into_body(), bytes_max);
+    let Ok(read) = tokio::time::timeout(READ_TIMEOUT, reading).await else {
+        return Err(ApiError::body_timeout());
+    };
+    read.map_err(|error| {
         let source = std::error::Error::source(&error);
         match source.map(|source| source.is::<http_body_util::LengthLimitError>()) {
             Some(true) => ApiError::payload_too_large(bytes_max),

@@ -48,9 +48,9 @@ pub(super) async fn poll(
     let headers = [
         (header::CONTENT_TYPE.as_str(), "application/json".to_owned()),
         (header::ETAG.as_str(), tag(bundle.revision)),
-        ("x-clampd-signature", bundle.signature),
+        ("x-clampd-signature", bundle.signature.clone()),
     ];
-    Ok((headers, bundle.body).into_response())
+    Ok((headers, bundle.body.clone()).into_response())
 }
 
 fn tag(revision: u64) -> String {

@@ -97,6 +97,20 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "invalid_body", message)
     }
 
+    pub(super) fn body_timeout() -> Self {
+        let message = "body took too long to come";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message)
+    }
+
+    /// An error that only has a status.
+    pub(super) fn unworded(status: StatusCode) -> Self {
+        let message = status
+            .canonical_reason()
+            .unwrap_or("error")
+            .to_ascii_lowercase();
+        Self::new(status, "invalid_request", message)
+    }
+
     pub(super) fn invalid_query(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_query", message)
     }

@@ -1,15 +1,13 @@
 //! Agents: who they are, what they may do, whether they may act.
 
-use std::time::Instant;
-
-use clampd_model::{
-    Agent, AgentId, AgentState, AuditEvent, Credential, RiskLevel, RiskScore, Secret,
-};
+use clampd_model::{AgentId, AgentState, RiskLevel, RiskScore, Secret};
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 
-use super::{Noun, SectionName, Store, StoreError, Write, audit, from_sql_integer, sql_integer};
-use crate::{clock, random, seal::MasterKey};
+use super::{
+    Noun, SectionName, Store, StoreError, credentials::sealed, from_sql_integer, sql_integer,
+};
+use crate::clock;
 
 /// An agent as it is kept, without its credential.
 #[derive(Debug, Clone, Serialize)]
@@ -61,29 +59,6 @@ pub(crate) struct AgentPatch {
     pub(crate) framework: Option<String>,
 }
 
-/// An order to change an agent's state.
-#[derive(Debug, Clone)]
-pub(crate) struct StateOrder {
-    pub(crate) id: String,
-    pub(crate) state: AgentState,
-    pub(crate) reason: Option<String>,
-    /// Whether the agents that it delegated to follow it.
-    pub(crate) cascade: bool,
-    /// The key that ordered it.
-    pub(crate) by: String,
-    pub(crate) request_id: String,
-}
-
-/// What a [`StateOrder`] did, and how long each part took within the transaction.
-#[derive(Debug, Clone)]
-pub(crate) struct Killed {
-    pub(crate) agents: Vec<String>,
-    pub(crate) revision: u64,
-    pub(crate) registry_ms: f64,
-    pub(crate) deny_list_ms: f64,
-    pub(crate) audit_ms: f64,
-}
-
 const AGENT_COLUMNS: &str = "id, name, org_id, state, state_reason, scopes, framework, \
      delegated_by, risk_score, alg, credential, created_at, updated_at";
 
@@ -118,7 +93,11 @@ impl AgentRecord {
         })
     }
 
-    fn by_id(connection: &Connection, org_id: &str, id: &str) -> Result<Self, StoreError> {
+    pub(super) fn by_id(
+        connection: &Connection,
+        org_id: &str,
+        id: &str,
+    ) -> Result<Self, StoreError> {
         let sql = format!("SELECT {AGENT_COLUMNS} FROM agents WHERE org_id = ?1 AND id = ?2");
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query((org_id, id))?;
@@ -254,141 +233,6 @@ impl Store {
         })
         .await
     }
-
-    /// Changes the agent's state, with its descendants' when ordered so, and notes it in the trail.
-    pub(crate) async fn change_state(
-        &self,
-        org_id: String,
-        order: StateOrder,
-    ) -> Result<Killed, StoreError> {
-        self.write(move |write| change_state(write, &org_id, &order))
-            .await
-    }
-}
-
-fn change_state(
-    write: &mut Write<'_>,
-    org_id: &str,
-    order: &StateOrder,
-) -> Result<Killed, StoreError> {
-    let begun = Instant::now();
-    AgentRecord::by_id(write.connection, org_id, &order.id)?;
-    let agents = if order.cascade {
-        descendants(write.connection, org_id, &order.id)?
-    } else {
-        vec![order.id.clone()]
-    };
-    let now = clock::unix_seconds();
-    let mut update = write.connection.prepare_cached(
-        "UPDATE agents SET state = ?3, state_reason = ?4, updated_at = ?5
-         WHERE org_id = ?1 AND id = ?2",
-    )?;
-    for id in &agents {
-        update.execute((
-            org_id,
-            id,
-            order.state.as_str(),
-            &order.reason,
-            sql_integer(now),
-        ))?;
-    }
-    let registry_ms = milliseconds(begun);
-
-    let begun = Instant::now();
-    let revision = write.touch(org_id, &[SectionName::States])?;
-    let deny_list_ms = milliseconds(begun);
-
-    let begun = Instant::now();
-    let mut events = Vec::with_capacity(agents.len());
-    for id in &agents {
-        let agent = AgentRecord::by_id(write.connection, org_id, id)?;
-        events.push(state_event(order, &agent, revision)?);
-    }
-    audit::append(write, org_id, events)?;
-    Ok(Killed {
-        agents,
-        revision,
-        registry_ms,
-        deny_list_ms,
-        audit_ms: milliseconds(begun),
-    })
-}
-
-/// The agent and all that name it, or one below it, as the one that delegated to them.
-fn descendants(connection: &Connection, org_id: &str, id: &str) -> Result<Vec<String>, StoreError> {
-    let ids = connection
-        .prepare_cached(
-            "WITH RECURSIVE family (id) AS (
-                 VALUES (?2)
-                 UNION
-                 SELECT agents.id FROM agents JOIN family ON agents.delegated_by = family.id
-                 WHERE agents.org_id = ?1)
-             SELECT id FROM family",
-        )?
-        .query_map((org_id, id), |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    Ok(ids)
-}
-
-fn state_event(
-    order: &StateOrder,
-    agent: &AgentRecord,
-    revision: u64,
-) -> Result<AuditEvent, StoreError> {
-    let action = match order.state {
-        AgentState::Active => "revive",
-        AgentState::Suspended => "suspend",
-        AgentState::Killed => "kill",
-    };
-    let reason = order.reason.as_deref().unwrap_or("no reason given");
-    Ok(AuditEvent {
-        event_id: random::uuid()?,
-        request_id: order.request_id.clone(),
-        org_id: agent.org_id.clone(),
-        agent_id: agent.id.clone(),
-        agent_name: agent.name.clone(),
-        tool_action: action.to_owned(),
-        risk_score: agent.risk_score,
-        assessed_risk: agent.risk,
-        policy_reason: format!("{action} by key {}: {reason}", order.by),
-        bundle_revision: revision,
-        timestamp: clock::unix_micros(),
-        ..AuditEvent::default()
-    })
-}
-
-/// The agent as the bundle carries it, and its state.
-pub(super) fn bundle_agents(
-    connection: &Connection,
-    org_id: &str,
-    master: &MasterKey,
-) -> Result<Vec<Agent>, StoreError> {
-    let sql = "SELECT id, name, alg, credential, scopes FROM agents WHERE org_id = ?1 ORDER BY id";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([org_id])?;
-    let mut agents = Vec::new();
-    while let Some(row) = rows.next()? {
-        agents.push(read_agent(row, org_id, master)?);
-    }
-    Ok(agents)
-}
-
-/// One agent with its credential, and its state; none when it is not registered.
-pub(super) fn agent_with_credential(
-    connection: &Connection,
-    org_id: &str,
-    id: &str,
-    master: &MasterKey,
-) -> Result<Option<(Agent, AgentState)>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, name, alg, credential, scopes, state FROM agents WHERE org_id = ?1 AND id = ?2",
-    )?;
-    let mut rows = statement.query((org_id, id))?;
-    let Some(row) = rows.next()? else {
-        return Ok(None);
-    };
-    let state = parse_state(&row.get::<_, String>("state")?)?;
-    Ok(Some((read_agent(row, org_id, master)?, state)))
 }
 
 /// The agent's state; none when it is not registered.
@@ -415,53 +259,6 @@ pub(super) fn parse_state(word: &str) -> Result<AgentState, StoreError> {
     .ok_or(StoreError::Unreadable(Noun::Agent))
 }
 
-fn read_agent(row: &Row<'_>, org_id: &str, master: &MasterKey) -> Result<Agent, StoreError> {
-    let unreadable = || StoreError::Unreadable(Noun::Agent);
-    let id: String = row.get("id")?;
-    let alg: String = row.get("alg")?;
-    let stored: Vec<u8> = row.get("credential")?;
-    let credential = if alg == "EdDSA" {
-        let public_key = String::from_utf8(stored).map_err(|_| unreadable())?;
-        Credential::EdDsa { public_key }
-    } else {
-        let key = master.open(&credential_label(org_id, &id), &stored)?;
-        Credential::Hs256 {
-            key: Secret::new(String::from_utf8(key).map_err(|_| unreadable())?),
-        }
-    };
-    let scopes: String = row.get("scopes")?;
-    Ok(Agent {
-        id: AgentId::parse(&id).map_err(|_| unreadable())?,
-        name: row.get("name")?,
-        org_id: org_id.to_owned(),
-        credential,
-        scopes: serde_json::from_str(&scopes).map_err(|_| unreadable())?,
-    })
-}
-
-fn sealed(
-    master: &MasterKey,
-    org_id: &str,
-    id: &str,
-    credential: &NewCredential,
-) -> Result<(&'static str, Vec<u8>), StoreError> {
-    match credential {
-        NewCredential::Hs256 { key } => {
-            let label = credential_label(org_id, id);
-            Ok(("HS256", master.seal(&label, key.expose().as_bytes())?))
-        }
-        NewCredential::EdDsa { public_key } => Ok(("EdDSA", public_key.clone().into_bytes())),
-    }
-}
-
-fn credential_label(org_id: &str, id: &str) -> String {
-    format!("agent/{org_id}/{id}")
-}
-
 fn json_list(list: &[String]) -> String {
     serde_json::Value::from(list).to_string()
-}
-
-fn milliseconds(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1_000.0
 }

@@ -1,53 +1,21 @@
 //! The audit trail: appended to, chained by hash, never changed.
 
+mod row;
+mod verification;
+
 use std::collections::BTreeMap;
 
 use clampd_model::AuditEvent;
-use clampd_token::{canonical_json, sha256_hex};
-use rusqlite::{params_from_iter, types::Value as Sql};
+use rusqlite::{
+    params_from_iter,
+    types::{Value as Sql, ValueRef},
+};
 use serde::Serialize;
 
-use super::{Noun, Store, StoreError, Write, from_sql_integer, sql_integer};
+use self::row::{chain, row_of};
+pub(crate) use self::{row::AUDIT_COLUMNS, verification::TrailCheck};
+use super::{Store, StoreError, Write, from_sql_integer, sql_integer};
 use crate::clock;
-
-/// The columns of `audit_logs`, in order.
-pub(crate) const AUDIT_COLUMNS: [&str; 35] = [
-    "seq",
-    "event_id",
-    "request_id",
-    "trace_id",
-    "org_id",
-    "agent_id",
-    "agent_name",
-    "session_id",
-    "tool_name",
-    "tool_action",
-    "params_hash",
-    "params_masked",
-    "prompt_hash",
-    "encodings_detected",
-    "risk_score",
-    "assessed_risk",
-    "classification",
-    "labels",
-    "matched_rules",
-    "policy_action",
-    "policy_reason",
-    "scope_requested",
-    "scope_granted",
-    "blocked",
-    "denial_reason",
-    "session_flags",
-    "response",
-    "degraded_stages",
-    "delegation_chain",
-    "delegation_trace_id",
-    "bundle_revision",
-    "latency_us",
-    "timestamp",
-    "received_at",
-    "chain_hash",
-];
 
 /// How much one event moves its agent's risk: a moving average over about the last ten.
 const RISK_WEIGHT: f64 = 0.2;
@@ -109,8 +77,9 @@ pub(super) fn append(
             org_id: org_id.to_owned(),
             ..event
         };
-        let chain_hash = chain(&head, &event)?;
-        let row = columns_of(seq + 1, &event, received_at, &chain_hash)?;
+        let row = row_of(seq + 1, &event, received_at)?;
+        let chain_hash = chain(&head, row.iter().map(ValueRef::from));
+        let row = row.into_iter().chain([Sql::Text(chain_hash.clone())]);
         if insert.execute(params_from_iter(row))? == 1 {
             seq += 1;
             head = chain_hash;
@@ -124,83 +93,6 @@ pub(super) fn append(
         accepted,
         duplicates: total.saturating_sub(accepted),
     })
-}
-
-/// The hash that follows `head` when `event` does.
-fn chain(head: &str, event: &AuditEvent) -> Result<String, StoreError> {
-    let event =
-        serde_json::to_value(event).map_err(|_| StoreError::Unreadable(Noun::AuditEvent))?;
-    Ok(sha256_hex(
-        format!("{head}{}", canonical_json(&event)).as_bytes(),
-    ))
-}
-
-/// The row of an event, in the order of [`AUDIT_COLUMNS`].
-fn columns_of(
-    seq: u64,
-    event: &AuditEvent,
-    received_at: u64,
-    chain_hash: &str,
-) -> Result<[Sql; 35], StoreError> {
-    let e = event;
-    Ok([
-        integer(seq),
-        text(&e.event_id),
-        text(&e.request_id),
-        optional(e.trace_id.as_ref()),
-        text(&e.org_id),
-        text(&e.agent_id),
-        text(&e.agent_name),
-        optional(e.session_id.as_ref()),
-        text(&e.tool_name),
-        text(&e.tool_action),
-        optional(e.params_hash.as_ref()),
-        e.params_masked
-            .as_ref()
-            .map_or(Sql::Null, |params| Sql::Text(params.to_string())),
-        optional(e.prompt_hash.as_ref()),
-        json(&e.encodings_detected)?,
-        Sql::Real(e.risk_score.value()),
-        text(e.assessed_risk.as_str()),
-        text(e.classification.as_str()),
-        json(&e.labels)?,
-        json(&e.matched_rules)?,
-        text(e.policy_action.as_str()),
-        text(&e.policy_reason),
-        optional(e.scope_requested.as_ref()),
-        optional(e.scope_granted.as_ref()),
-        Sql::Integer(i64::from(e.blocked)),
-        optional(e.denial_reason.as_ref()),
-        json(&e.session_flags)?,
-        e.response.as_ref().map_or(Ok(Sql::Null), json)?,
-        json(&e.degraded_stages)?,
-        json(&e.delegation_chain)?,
-        optional(e.delegation_trace_id.as_ref()),
-        integer(e.bundle_revision),
-        integer(e.latency_us),
-        integer(e.timestamp),
-        integer(received_at),
-        text(chain_hash),
-    ])
-}
-
-fn integer(number: u64) -> Sql {
-    Sql::Integer(sql_integer(number))
-}
-
-fn text(text: &str) -> Sql {
-    Sql::Text(text.to_owned())
-}
-
-fn optional(text: Option<&String>) -> Sql {
-    text.map_or(Sql::Null, |text| Sql::Text(text.clone()))
-}
-
-fn json(value: &impl Serialize) -> Result<Sql, StoreError> {
-    let text = serde_json::to_string(value);
-    Ok(Sql::Text(
-        text.map_err(|_| StoreError::Unreadable(Noun::AuditEvent))?,
-    ))
 }
 
 /// Moves the risk of each agent that is known by the scores of its new events, in order.

@@ -7,8 +7,9 @@ use std::{
 
 use tokio::sync::watch;
 
-/// The next change of one organisation: it happens once, and then a new wave begins.
-pub(crate) type Wave = Arc<watch::Sender<bool>>;
+/// The next change of one organisation: 0 until it happens, then the revision that it made. It
+/// happens once, and then a new wave begins.
+pub(crate) type Wave = Arc<watch::Sender<u64>>;
 
 /// One [`Wave`] for each organisation that someone waits for.
 #[derive(Debug, Default)]
@@ -25,22 +26,22 @@ impl Changes {
         match waves.get(org_id) {
             Some(wave) => Arc::clone(wave),
             None => {
-                let wave = Wave::new(watch::Sender::new(false));
+                let wave = Wave::new(watch::Sender::new(0));
                 waves.insert(org_id.to_owned(), Arc::clone(&wave));
                 wave
             }
         }
     }
 
-    /// Wakes all who wait for a change of the organisation.
-    pub(super) fn publish(&self, org_id: &str) {
+    /// Wakes all who wait for a change of the organisation, which is at `revision` now.
+    pub(super) fn publish(&self, org_id: &str, revision: u64) {
         let wave = self
             .waves
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(org_id);
         if let Some(wave) = wave {
-            wave.send_replace(true);
+            wave.send_replace(revision);
         }
     }
 }

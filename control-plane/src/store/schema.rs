@@ -48,6 +48,10 @@ fn prepare(mut connection: Connection) -> Result<Connection, StoreError> {
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let applied: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    if applied > known {
+        return Err(StoreError::NewerDatabase { applied, known });
+    }
     for (version, migration) in (1_i64..).zip(MIGRATIONS).filter(|(v, _)| *v > applied) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(migration)?;

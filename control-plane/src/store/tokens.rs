@@ -7,9 +7,7 @@ use clampd_token::{AgentJwtError, verify_agent_jwt};
 use rusqlite::OptionalExtension;
 
 use super::{
-    Store, StoreError,
-    agents::{agent_with_credential, state_of},
-    sql_integer,
+    Store, StoreError, agents::state_of, credentials::agent_with_credential, sql_integer,
     tools::tool_by_name,
 };
 

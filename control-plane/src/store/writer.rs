@@ -5,6 +5,7 @@
 //! all who waited at the same time.
 
 use std::{
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
@@ -25,7 +26,7 @@ const BATCH_MAX: usize = 256;
 pub(crate) struct Write<'c> {
     /// The connection, inside the mutation's savepoint.
     pub(crate) connection: &'c Connection,
-    touched: Vec<String>,
+    touched: Vec<(String, u64)>,
 }
 
 impl Write<'_> {
@@ -49,7 +50,7 @@ impl Write<'_> {
         for section in sections {
             upsert.execute((org_id, section.as_str(), sql_integer(revision)))?;
         }
-        self.touched.push(org_id.to_owned());
+        self.touched.push((org_id.to_owned(), revision));
         Ok(revision)
     }
 }
@@ -145,12 +146,10 @@ fn commit_together(connection: &Connection, batch: Vec<Mutation>, changes: &Chan
         }
     };
     if committed {
-        write.touched.sort_unstable();
-        write.touched.dedup();
-        write
-            .touched
-            .iter()
-            .for_each(|org_id| changes.publish(org_id));
+        // In order, so that the last one is published where an organisation changed twice.
+        let last: BTreeMap<String, u64> = write.touched.into_iter().collect();
+        last.iter()
+            .for_each(|(org_id, revision)| changes.publish(org_id, *revision));
     }
     replies.into_iter().for_each(|reply| reply(committed));
 }

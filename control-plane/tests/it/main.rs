@@ -8,7 +8,13 @@
     reason = "a panic here is a failed promise, not an outage"
 )]
 
+mod access;
+mod agents;
 mod audit;
 mod bundle;
+mod catalogue;
+mod documentation;
+mod process;
+mod requests;
 mod scene;
 mod tokens;

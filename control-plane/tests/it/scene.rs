@@ -224,6 +224,16 @@ impl Client {
         self.json("POST", path, body)
     }
 
+    /// Like `post`; none when no answer comes.
+    pub(crate) fn try_post(&self, path: &str, body: &Value) -> Option<Answer> {
+        let request = self.request("POST", path, Some("application/json"));
+        let response = self
+            .agent
+            .run(request.body(body.to_string()).unwrap())
+            .ok()?;
+        answer(response)
+    }
+
     pub(crate) fn put(&self, path: &str, body: &Value) -> Answer {
         self.json("PUT", path, body)
     }
@@ -254,6 +264,16 @@ impl Client {
         content_type: Option<&str>,
         body: &[u8],
     ) -> Answer {
+        let request = self.request(method, path, content_type).body(body).unwrap();
+        answer(self.agent.run(request).unwrap()).unwrap()
+    }
+
+    fn request(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: Option<&str>,
+    ) -> ureq::http::request::Builder {
         let mut request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url));
@@ -263,19 +283,22 @@ impl Client {
         if let Some(content_type) = content_type {
             request = request.header("content-type", content_type);
         }
-        let mut response = self.agent.run(request.body(body).unwrap()).unwrap();
-        let text = response.body_mut().read_to_string().unwrap();
-        Answer {
-            status: response.status().as_u16(),
-            body: serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.clone())),
-            headers: response
-                .headers()
-                .iter()
-                .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("").to_owned()))
-                .collect(),
-            text,
-        }
+        request
     }
+}
+
+fn answer(mut response: ureq::http::Response<ureq::Body>) -> Option<Answer> {
+    let text = response.body_mut().read_to_string().ok()?;
+    Some(Answer {
+        status: response.status().as_u16(),
+        body: serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.clone())),
+        headers: response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("").to_owned()))
+            .collect(),
+        text,
+    })
 }
 
 pub(crate) fn now() -> u64 {
@@ -287,14 +310,19 @@ pub(crate) fn now() -> u64 {
 
 /// A JWT of an agent that has [`SECRET`].
 pub(crate) fn jwt(agent: &str) -> String {
-    jwt_with(&AgentClaims {
+    jwt_of(agent, SECRET)
+}
+
+pub(crate) fn jwt_of(agent: &str, secret: &str) -> String {
+    let claims = AgentClaims {
         sub: AgentId::parse(agent).unwrap(),
         iss: Some("clampd-sdk".to_owned()),
         iat: Some(now()),
         exp: now() + 60,
         aud: None,
         scopes: None,
-    })
+    };
+    sign_agent_jwt_hs256(&claims, &agent_hmac_key(&Secret::new(secret)))
 }
 
 pub(crate) fn jwt_with(claims: &AgentClaims) -> String {

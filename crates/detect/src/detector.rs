@@ -14,6 +14,7 @@ use crate::{
     limits,
     place::{Leaf, Place},
     rule::Rule,
+    traits::Traits,
 };
 
 use index::Index;
@@ -109,21 +110,21 @@ impl Detector {
     ) {
         let folded = fold_text(&variant.text);
         let decodings = variant.decodings.union(folded.decodings);
-        let cues = self.scan_folded(context, &folded.text, decodings, collected);
-        decode::unfold(variant, &folded.text, cues, queue);
-        for (text, step) in decode::refold(&folded.text, cues) {
+        let traits = self.scan_folded(context, &folded.text, decodings, collected);
+        decode::unfold(variant, &folded.text, traits, queue);
+        for (text, step) in decode::refold(&folded.text, traits) {
             self.scan_folded(context, &text, decodings.with(step), collected);
         }
     }
 
-    /// Judges the rules on one folded text; gives the cues for further decoding.
+    /// Judges the rules on one folded text; gives the traits for further decoding.
     fn scan_folded(
         &self,
         context: &judge::Context,
         text: &str,
         decodings: Decodings,
         collected: &mut Collected,
-    ) -> decode::Cues {
+    ) -> Traits {
         judge::judge(
             &self.rules,
             &self.index,

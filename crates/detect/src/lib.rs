@@ -13,10 +13,11 @@ mod limits;
 mod place;
 mod recognise;
 mod rule;
+mod traits;
 
 pub use detector::{DetectError, Detector};
 pub use findings::Findings;
 pub use fold::fold;
 pub use place::{Leaf, Place};
 pub use recognise::Signal;
-pub use rule::{Rule, ToolSet, Words};
+pub use rule::{Form, Rule, ToolSet, Words};

@@ -2,10 +2,19 @@
 //! Each recogniser reads the folded text and gives signals; rules give them severity and words.
 
 mod address;
+mod markup;
 mod numbers;
 mod path;
+mod prose;
+mod secret;
+mod shell;
+mod sql;
 
 use clampd_model::ToolCategory;
+
+pub(crate) use prose::is_prose;
+
+use crate::traits::Traits;
 
 macro_rules! signals {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
@@ -36,12 +45,93 @@ signals! {
     UsSsn = "us-ssn",
     /// A payment card's number: issuer, length and Luhn digit.
     CreditCard = "credit-card",
+    /// A United States individual taxpayer number beside its name.
+    UsItin = "us-itin",
+    /// An Indian Aadhaar number.
+    Aadhaar = "aadhaar",
+    /// An Indian permanent account number.
+    IndiaPan = "india-pan",
+    /// A Singaporean NRIC or FIN.
+    Nric = "singapore-nric",
+    /// A British national insurance number.
+    UkNino = "uk-nino",
+    /// A British NHS number beside its name.
+    UkNhs = "uk-nhs",
+    /// A German tax identification number beside its name.
+    GermanTaxId = "german-tax-id",
+    /// A French INSEE number.
+    FrenchInsee = "french-insee",
+    /// A Spanish DNI or NIE.
+    SpanishId = "spanish-id",
+    /// An Italian codice fiscale.
+    ItalianTaxCode = "italian-tax-code",
+    /// A Brazilian CPF.
+    BrazilCpf = "brazil-cpf",
+    /// A Brazilian CNPJ.
+    BrazilCnpj = "brazil-cnpj",
+    /// A Chinese resident identity number.
+    ChinaId = "china-resident-id",
+    /// A Japanese individual number beside its name.
+    JapanMyNumber = "japan-my-number",
+    /// A South Korean resident registration number.
+    KoreaRrn = "korea-rrn",
+    /// An Australian tax file number beside its name.
+    AustraliaTfn = "australia-tfn",
+    /// A Canadian social insurance number beside its name.
+    CanadaSin = "canada-sin",
+    /// A Dutch citizen service number beside its name.
+    DutchBsn = "dutch-bsn",
+    /// A Polish PESEL beside its name.
+    PolishPesel = "polish-pesel",
+    /// A Swedish personal identity number.
+    SwedishId = "swedish-id",
+    /// A Czech birth number.
+    CzechId = "czech-birth-number",
+    /// A Turkish identity number beside its name.
+    TurkishId = "turkish-id",
+    /// A Thai identity number.
+    ThaiId = "thai-id",
+    /// An Indonesian NIK beside its name.
+    IndonesiaNik = "indonesia-nik",
+    /// A Vietnamese citizen identity number beside its name.
+    VietnamId = "vietnam-id",
+    /// A Mexican CURP.
+    MexicoCurp = "mexico-curp",
+    /// A Swiss AHV number.
+    SwissAhv = "swiss-ahv",
+    /// A bank account's number beside its name.
+    BankAccount = "bank-account",
+    /// A driving licence's number beside its name.
+    DriverLicense = "driver-license",
+    /// A passport's number beside its name.
+    Passport = "passport",
+    /// A secret value given to the name that the rule's literal is the end of. Local: judged
+    /// where the literal stands.
+    AssignedSecret = "assigned-secret",
     /// An international bank account number: country, length and mod 97.
     Iban = "iban",
     /// A cloud's metadata service, in any spelling of its address.
     MetadataAddress = "metadata-address",
-    /// A URL to a private, loopback or link-local address, in any spelling.
+    /// A URL to an address of the inside, spelled so that a filter may not see it.
+    DisguisedAddress = "disguised-address",
+    /// A URL to the machine itself.
+    LoopbackAddress = "loopback-address",
+    /// A URL to a private or link-local address.
     PrivateAddress = "private-address",
+    /// An element that runs or fetches by itself.
+    ActiveElement = "active-element",
+    /// An `on…` attribute in a tag.
+    EventHandler = "event-handler",
+    /// A condition whose outcome is written in it.
+    SqlTautology = "sql-tautology",
+    /// A condition on a column, put behind a value.
+    SqlCondition = "sql-condition",
+    /// A quote closed and the rest made a comment.
+    SqlCut = "sql-cut",
+    /// A statement that changes or deletes every row.
+    SqlUnbounded = "sql-unbounded",
+    /// A separator or substitution and a command behind it.
+    ShellInjection = "shell-injection",
     /// A path that climbs out of its directory.
     PathClimb = "path-climb",
 }
@@ -74,11 +164,42 @@ impl Signals {
     }
 }
 
+/// Judges a signal where a rule's literal stands; `None` when the signal is one of whole texts.
+pub(crate) fn at(signal: Signal, text: &str, end: usize) -> Option<bool> {
+    match signal {
+        Signal::AssignedSecret => Some(secret::is_assigned(text, end)),
+        _ => None,
+    }
+}
+
 /// Runs every recogniser for which the text has the necessary characters.
-pub(crate) fn signals(text: &str, _own_language: Option<ToolCategory>) -> Signals {
+pub(crate) fn signals(text: &str, traits: Traits, own_language: Option<ToolCategory>) -> Signals {
     let mut signals = Signals::default();
-    numbers::recognise(text, &mut signals);
-    address::recognise(text, &mut signals);
-    path::recognise(text, &mut signals);
+    if traits.any(Traits::NUMBER) {
+        numbers::recognise(text, &mut signals);
+        address::recognise_bare(text, &mut signals);
+    }
+    if traits.any(Traits::SLASH) {
+        address::recognise(text, &mut signals);
+    }
+    if traits.any(Traits::DOT) && traits.any(Traits::SLASH.with(Traits::BACKSLASH)) {
+        path::recognise(text, &mut signals);
+    }
+    if traits.any(Traits::ANGLE) {
+        markup::recognise(text, &mut signals);
+    }
+    match own_language {
+        Some(ToolCategory::Database) => sql::recognise_query(text, &mut signals),
+        Some(ToolCategory::Shell | ToolCategory::Code) => {}
+        _ => {
+            if traits.any(Traits::QUOTE.with(Traits::EQUALS).with(Traits::ANGLE)) {
+                sql::recognise_value(text, &mut signals);
+            }
+            let separated = Traits::SEPARATOR.with(Traits::QUOTE).with(Traits::PAREN);
+            if traits.any(separated) && !is_prose(text) {
+                shell::recognise(text, &mut signals);
+            }
+        }
+    }
     signals
 }

@@ -29,12 +29,27 @@ pub struct Rule {
     pub within: u16,
     /// A regular expression in the syntax of `regex-lite`, for folded text.
     pub pattern: Option<Cow<'static, str>>,
+    /// How many bytes before the literal the pattern may begin. With 0 it begins with the
+    /// literal, which is much the cheapest.
+    pub before: u16,
     /// What a recogniser must have seen.
     pub signal: Option<Signal>,
+    /// Which texts it is looked for in.
+    pub form: Form,
     /// Not looked for in what is written in the own language of tools of these categories.
     pub not_in: ToolSet,
     /// When not empty, only looked for in the own language of tools of these categories.
     pub only_in: ToolSet,
+}
+
+/// A form of text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Every text.
+    #[default]
+    Any,
+    /// Texts that are not written for people: values, commands, payloads.
+    Bare,
 }
 
 /// A list of words in one string, so that a table of them is small.

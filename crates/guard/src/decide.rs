@@ -90,6 +90,12 @@ pub(crate) fn judge_call(
     }
 }
 
+/// Stops an answer that cannot be looked into.
+pub(crate) fn stop_encoded(decision: Decision) -> Decision {
+    let why = "the tool's answer is encoded and cannot be inspected".to_owned();
+    decision.deny("answer-encoding", why, Help::Plain)
+}
+
 /// The decision that the thresholds alone would make, short of blocking.
 fn assess(settings: &Settings, findings: &Findings) -> Decision {
     let risk = findings.risk();
@@ -154,6 +160,7 @@ enum Help {
     Rephrase,
     RequestScope,
     RequestApproval,
+    Plain,
 }
 
 impl Decision {
@@ -179,6 +186,7 @@ impl Decision {
             Help::Rephrase => self.labels.clone(),
             Help::RequestScope => vec!["scope_not_granted".to_owned()],
             Help::RequestApproval => vec!["policy_denied".to_owned()],
+            Help::Plain => vec!["unsupported_encoding".to_owned()],
         };
         let denial = Denial {
             rule_id: rule_id.to_owned(),

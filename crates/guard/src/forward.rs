@@ -5,8 +5,11 @@ use serde_json::Value;
 use clampd_model::{ObservedResponse, Tool};
 
 use crate::{
-    Answer, Callout, Config, Decision, ErrorCode, Guard, Refusal, Snapshot, decide::judge_text,
-    json::parse_strict, record, tool_call::JudgedCall,
+    Answer, Callout, Config, Decision, ErrorCode, Guard, Refusal, Snapshot,
+    decide::{judge_text, stop_encoded},
+    json::parse_strict,
+    record,
+    tool_call::JudgedCall,
 };
 
 /// A place that a call may be forwarded to.
@@ -113,6 +116,9 @@ impl Guard {
         call: &mut JudgedCall,
         answer: &Answer,
     ) -> Result<(Value, Option<Decision>), Refusal> {
+        if answer.is_encoded {
+            return Ok((Value::Null, Some(stop_encoded(call.decision.clone()))));
+        }
         let response = read_answer(answer);
         let findings = self.find_in_response(Some(&call.tool), &response)?;
         call.event.response = Some(ObservedResponse {

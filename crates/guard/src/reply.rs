@@ -82,7 +82,7 @@ pub struct Denial {
 /// What would help a blocked caller.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Corrective {
-    /// `rephrase`, `request_scope`, `request_approval`.
+    /// `rephrase`, `request_scope`, `request_approval`, `fix_tool`.
     pub kind: &'static str,
     /// For the person or model that reads it.
     pub human_explanation: String,

@@ -104,8 +104,8 @@ pub struct Callout {
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// `content-type`, empty when there is none or it is not UTF-8.
-    pub content_type: String,
+    /// Whether a `content-encoding` other than `identity` hides what it says.
+    pub is_encoded: bool,
     /// The body.
     pub body: Vec<u8>,
 }

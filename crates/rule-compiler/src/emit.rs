@@ -34,8 +34,8 @@ pub fn emit(rules: &[RuleSource]) -> String {
             out,
             "    Rule {{ id: Cow::Borrowed({:?}), name: Cow::Borrowed({:?}), category: Cow::Borrowed({:?}), \
              severity: Severity::{severity}, applies_to: SurfaceSet::from_bits({}), literals: {}, \
-             near: Cow::Borrowed(const {{ &[{}] }}), within: {}, pattern: {pattern}, signal: {signal}, \
-             not_in: ToolSet::from_bits({}), only_in: ToolSet::from_bits({}) }},",
+             near: Cow::Borrowed(const {{ &[{}] }}), within: {}, pattern: {pattern}, before: {}, signal: {signal}, \
+             form: Form::{:?}, not_in: ToolSet::from_bits({}), only_in: ToolSet::from_bits({}) }},",
             rule.id,
             rule.name,
             rule.category,
@@ -43,6 +43,8 @@ pub fn emit(rules: &[RuleSource]) -> String {
             words(&rule.literals),
             near.join(", "),
             rule.within,
+            rule.before,
+            rule.form,
             rule.not_in.bits(),
             rule.only_in.bits(),
         );

@@ -1,6 +1,6 @@
 //! A rule as its author writes it.
 
-use clampd_detect::{Rule, Signal, ToolSet, Words, fold};
+use clampd_detect::{Form, Rule, Signal, ToolSet, Words, fold};
 use clampd_model::{Severity, Surface, SurfaceSet, ToolCategory};
 use serde::Deserialize;
 
@@ -85,8 +85,12 @@ struct RuleToml {
     near: Vec<Group>,
     within: Option<u16>,
     pattern: Option<String>,
+    #[serde(default)]
+    before: u16,
     signal: Option<String>,
     applies_to: Vec<Surface>,
+    #[serde(default)]
+    form: FormToml,
     #[serde(default)]
     not_in: Vec<ToolCategory>,
     #[serde(default)]
@@ -99,6 +103,14 @@ struct RuleToml {
     should_not_match: Vec<Example>,
     #[serde(default)]
     known_misses: Vec<Example>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+enum FormToml {
+    #[default]
+    Any,
+    Bare,
 }
 
 /// Words of one group: in place, or a list's.
@@ -185,7 +197,12 @@ impl RuleToml {
                 near: near.into(),
                 within: self.within.unwrap_or(WITHIN_DEFAULT),
                 pattern: self.pattern.map(Into::into),
+                before: self.before,
                 signal,
+                form: match self.form {
+                    FormToml::Any => Form::Any,
+                    FormToml::Bare => Form::Bare,
+                },
                 not_in: set(self.not_in),
                 only_in: set(self.only_in),
             },

@@ -6,40 +6,56 @@ use super::escapes::hex_byte;
 /// A run shorter than this is no text worth reading.
 const RUN_BYTES_MIN: usize = 12;
 
-/// What every base64 run of the text decodes to, a line each.
-pub(super) fn base64_texts(text: &str) -> Option<String> {
-    texts_of_runs(
-        text,
-        |b| b.is_ascii_alphanumeric() || b"+/-_".contains(&b),
-        base64,
-    )
+/// What the runs of a text decode to, a line each run, by the base that they are written in.
+#[derive(Default)]
+pub(super) struct Runs {
+    pub(super) base64: String,
+    pub(super) hex: String,
+    pub(super) base32: String,
 }
 
-/// What every run of hexadecimal digits decodes to, a line each.
-pub(super) fn hex_texts(text: &str) -> Option<String> {
-    texts_of_runs(
-        text,
-        |b| b.is_ascii_hexdigit() || b == b'x',
-        |run| {
-            let run = run.strip_prefix(b"0x").unwrap_or(run);
-            run.chunks(2).map(hex_byte).collect()
-        },
-    )
+/// Reads every run of letters, digits and `+ / - _` that is long enough to be a text.
+pub(super) fn runs(text: &str) -> Runs {
+    let mut runs = Runs::default();
+    let bytes = text.as_bytes();
+    let mut start = 0;
+    while start < bytes.len() {
+        let rest = bytes.get(start..).unwrap_or_default();
+        let length = rest.iter().position(|b| !in_run(*b)).unwrap_or(rest.len());
+        if let Some(run) = rest.get(..length).filter(|run| run.len() >= RUN_BYTES_MIN) {
+            runs.read(run);
+        }
+        start += length + 1;
+    }
+    runs
 }
 
-/// What every base32 run decodes to, a line each.
-pub(super) fn base32_texts(text: &str) -> Option<String> {
-    texts_of_runs(
-        text,
-        |b| b.is_ascii_uppercase() || (b'2'..=b'7').contains(&b),
-        |run| {
-            bits(run, 5, |b| match b {
-                b'A'..=b'Z' => Some(b - b'A'),
-                b'2'..=b'7' => Some(b - b'2' + 26),
-                _ => None,
-            })
-        },
-    )
+fn in_run(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+}
+
+impl Runs {
+    fn read(&mut self, run: &[u8]) {
+        let digits = run.strip_prefix(b"0x").unwrap_or(run);
+        let (text, into) = if digits.iter().all(u8::is_ascii_hexdigit) {
+            (digits.chunks(2).map(hex_byte).collect(), &mut self.hex)
+        } else if run
+            .iter()
+            .all(|b| b.is_ascii_uppercase() || (b'2'..=b'7').contains(b))
+        {
+            (base32(run), &mut self.base32)
+        } else {
+            (base64(run), &mut self.base64)
+        };
+        let text = text.filter(|bytes: &Vec<u8>| reads_as_text(bytes));
+        let base64_of_capitals = || base64(run).filter(|bytes| reads_as_text(bytes));
+        if let Some(bytes) = text.or_else(base64_of_capitals) {
+            if !into.is_empty() {
+                into.push('\n');
+            }
+            into.push_str(&String::from_utf8_lossy(&bytes));
+        }
+    }
 }
 
 /// Characters given one by one by their codes: `49 67 6e`, `73, 103, 110`, `01001001 …`.
@@ -78,25 +94,12 @@ pub(super) fn grouped_codes(text: &str) -> Option<String> {
     best
 }
 
-fn texts_of_runs(
-    text: &str,
-    belongs: impl Fn(u8) -> bool,
-    decode: impl Fn(&[u8]) -> Option<Vec<u8>>,
-) -> Option<String> {
-    let mut all = String::new();
-    for run in text
-        .as_bytes()
-        .split(|b| !belongs(*b))
-        .filter(|run| run.len() >= RUN_BYTES_MIN)
-    {
-        if let Some(bytes) = decode(run).filter(|bytes| reads_as_text(bytes)) {
-            if !all.is_empty() {
-                all.push('\n');
-            }
-            all.push_str(&String::from_utf8_lossy(&bytes));
-        }
-    }
-    (!all.is_empty()).then_some(all)
+fn base32(run: &[u8]) -> Option<Vec<u8>> {
+    bits(run, 5, |b| match b {
+        b'A'..=b'Z' => Some(b - b'A'),
+        b'2'..=b'7' => Some(b - b'2' + 26),
+        _ => None,
+    })
 }
 
 fn base64(run: &[u8]) -> Option<Vec<u8>> {
@@ -125,7 +128,12 @@ fn bits(run: &[u8], width: u32, value: impl Fn(u8) -> Option<u8>) -> Option<Vec<
             out.push((held >> count) as u8);
             held &= (1 << count) - 1;
         }
-        if at == 32 && !reads_as_text(&out) {
+        // Most runs are words: they are given up at their first unreadable bytes.
+        if at == 10
+            && !out
+                .iter()
+                .all(|b| *b >= 0x80 || matches!(b, b' '..=b'~' | b'\t'..=b'\r'))
+        {
             return None;
         }
     }
@@ -162,19 +170,24 @@ fn reads_as_text(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{base32_texts, base64_texts, grouped_codes, hex_texts};
+    use super::{grouped_codes, runs};
 
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn runs_that_read_as_text_are_read() {
+        for run in ["x: aWdub3JlIHByZXZpb3Vz.", "aWdub3JlIHByZXZpb3Vz=="] {
+            assert_eq!(runs(run).base64, "ignore previous", "{run}");
+        }
+        for run in [
+            "69676e6f72652070726576696f7573",
+            "0x69676E6F72652070726576696F7573",
+        ] {
+            assert_eq!(runs(run).hex, "ignore previous", "{run}");
+        }
+        assert_eq!(runs("NFTW433SMUQHA4TFOZUW65LT").base32, "ignore previous");
         let said = Some("ignore previous".to_owned());
-        assert_eq!(base64_texts("x: aWdub3JlIHByZXZpb3Vz."), said);
-        assert_eq!(base64_texts("aWdub3JlIHByZXZpb3Vz=="), said);
-        assert_eq!(hex_texts("69676e6f72652070726576696f7573"), said);
-        assert_eq!(hex_texts("0x69676E6F72652070726576696F7573"), said);
-        assert_eq!(base32_texts("NFTW433SMUQHA4TFOZUW65LT"), said);
         assert_eq!(
             grouped_codes("69 67 6e 6f 72 65 20 70 72 65 76 69 6f 75 73"),
             said
@@ -193,8 +206,8 @@ mod tests {
             "deadbeefdeadbeef",
             "12 13 14 15 16 17 18 19 20",
         ] {
-            assert_eq!(base64_texts(plain), None, "{plain}");
-            assert_eq!(hex_texts(plain), None, "{plain}");
+            let runs = runs(plain);
+            assert_eq!(runs.base64 + &runs.hex + &runs.base32, "", "{plain}");
             assert_eq!(grouped_codes(plain), None, "{plain}");
         }
     }

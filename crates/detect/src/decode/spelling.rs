@@ -1,7 +1,7 @@
 //! Words spelled so that people and models still read them: spaced out, in digits, backwards,
 //! moved by thirteen letters.
 
-use super::Cues;
+use crate::traits::Traits;
 
 /// English words of orders, by whose mirror image or rot13 a text is known to be turned.
 const TURNED_WORDS: &[&str] = &[
@@ -23,10 +23,10 @@ const TURNED_WORDS: &[&str] = &[
 ];
 
 /// The words whose presence says that a text is turned, and how.
-pub(crate) fn cue_words() -> impl Iterator<Item = (String, Cues)> {
+pub(crate) fn cue_words() -> impl Iterator<Item = (String, Traits)> {
     TURNED_WORDS.iter().flat_map(|word| {
         let reversed: String = word.chars().rev().collect();
-        [(reversed, Cues::REVERSED), (rot13(word), Cues::ROT13)]
+        [(reversed, Traits::REVERSED), (rot13(word), Traits::ROT13)]
     })
 }
 

@@ -48,32 +48,58 @@ pub(super) fn without_sql_comments(folded: &str, gap: &str) -> Option<String> {
 }
 
 /// The words that a shell would see: quotes, backslashes, carets and empty expansions inside
-/// words gone, `$IFS` a space, `{a,b}` two words (POSIX 2.2 and 2.6, Bash 3.5.1).
+/// words gone, `$IFS` a space (POSIX 2.2 and 2.6, Bash 3.5.1). Quotes around words and one
+/// apostrophe in a word are no disguise.
 pub(super) fn without_shell_quoting(folded: &str) -> Option<String> {
     let mut out = String::with_capacity(folded.len());
     let mut rest = folded;
-    let mut changed = false;
+    let mut disguises = 0;
+    let mut after_letter = false;
     while let Some(c) = rest.chars().next() {
-        let gap = ["${ifs}", "$ifs$9", "$ifs"]
-            .into_iter()
-            .find(|ifs| rest.starts_with(ifs));
-        let empty = ["$@", "$*", "${@}", "${*}", "$()", "``", "$1", "$9"];
-        let (taken, put) = if let Some(gap) = gap {
-            (gap.len(), " ")
-        } else if let Some(empty) = empty.into_iter().find(|empty| rest.starts_with(empty)) {
-            (empty.len(), "")
+        let expansion = (c == '$' || c == '`')
+            .then(|| empty_expansion(rest))
+            .flatten();
+        let taken = if let Some((length, put)) = expansion {
+            out.push_str(put);
+            disguises += 2;
+            length
         } else if matches!(c, '\'' | '"' | '\\' | '^') {
-            (1, "")
+            let next = rest.chars().nth(1);
+            let doubled = next == Some(c) && c != '\\';
+            let before_letter = next.is_some_and(char::is_alphanumeric);
+            let inside = after_letter && (before_letter || doubled);
+            disguises += u32::from(inside) + u32::from(doubled && after_letter);
+            disguises += 2 * u32::from(c == '\\' && before_letter);
+            1
         } else {
             out.push(c);
-            rest = rest.get(c.len_utf8()..).unwrap_or_default();
-            continue;
+            c.len_utf8()
         };
-        changed = true;
-        out.push_str(put);
+        after_letter = c.is_alphanumeric() || c == '/' || (after_letter && taken == 1 && c != ' ');
         rest = rest.get(taken..).unwrap_or_default();
     }
-    changed.then_some(out)
+    (disguises >= 2).then_some(out)
+}
+
+/// An expansion that gives nothing, or white space, at the start of the text.
+fn empty_expansion(text: &str) -> Option<(usize, &'static str)> {
+    const EXPANSIONS: &[(&str, &str)] = &[
+        ("${ifs}", " "),
+        ("$ifs$9", " "),
+        ("$ifs", " "),
+        ("$@", ""),
+        ("$*", ""),
+        ("${@}", ""),
+        ("${*}", ""),
+        ("$()", ""),
+        ("``", ""),
+        ("$1", ""),
+        ("$9", ""),
+    ];
+    let found = EXPANSIONS
+        .iter()
+        .find(|(written, _)| text.starts_with(written))?;
+    Some((found.0.len(), found.1))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub(super) struct Index {
     /// By word: what it is for.
     uses: Vec<Vec<Use>>,
     /// By rule: its pattern.
-    pub(super) patterns: Vec<Option<Regex>>,
+    pub(super) patterns: Vec<Option<Pattern>>,
     /// By signal: its rules that need no word.
     pub(super) by_signal: BTreeMap<Signal, Vec<u16>>,
 }
@@ -34,7 +34,7 @@ pub(super) enum Use {
     /// It is one of a group of words near the gate.
     Near(u16, u8),
     /// It says that a text may be written backwards or otherwise.
-    Cue(crate::decode::Cues),
+    Cue(crate::traits::Traits),
 }
 
 /// A word that was seen.
@@ -122,15 +122,36 @@ impl Index {
     }
 }
 
-fn compiled(rule: &Rule) -> Result<Option<Regex>, DetectError> {
+/// A rule's pattern, ready.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    pub(super) regex: Regex,
+    /// It must begin where the literal begins.
+    pub(super) anchored: bool,
+    /// No letter or digit may stand before it. An anchored search does not see that by itself.
+    pub(super) begins_word: bool,
+}
+
+fn compiled(rule: &Rule) -> Result<Option<Pattern>, DetectError> {
     let Some(pattern) = &rule.pattern else {
         return Ok(None);
     };
-    let regex = Regex::new(pattern).map_err(|e| DetectError::Pattern {
+    let anchored = rule.before == 0;
+    let begins_word = anchored && pattern.starts_with(r"\b");
+    let source = if anchored {
+        format!(r"\A(?:{pattern})")
+    } else {
+        pattern.to_string()
+    };
+    let regex = Regex::new(&source).map_err(|e| DetectError::Pattern {
         rule: rule.id.to_string(),
         reason: e.to_string(),
     })?;
-    Ok(Some(regex))
+    Ok(Some(Pattern {
+        regex,
+        anchored,
+        begins_word,
+    }))
 }
 
 fn automaton(words: &[String], kind: AhoCorasickKind) -> Result<AhoCorasick, DetectError> {

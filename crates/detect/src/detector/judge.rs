@@ -3,14 +3,14 @@
 use clampd_model::{Decodings, Finding, Surface, ToolCategory};
 
 use crate::{
-    decode::Cues,
     findings::Collected,
     limits,
     recognise::{self, Signals},
-    rule::Rule,
+    rule::{Form, Rule},
+    traits::Traits,
 };
 
-use super::index::{Hit, Index, Use};
+use super::index::{Hit, Index, Pattern, Use};
 
 /// Where the text stands.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ struct Candidate {
     end: u32,
 }
 
-/// Judges `text` and notes what is found; gives the cues for further decoding.
+/// Judges `text` and notes what is found; gives the traits for further decoding.
 pub(super) fn judge(
     rules: &[Rule],
     index: &Index,
@@ -51,8 +51,8 @@ pub(super) fn judge(
     text: &str,
     decodings: Decodings,
     collected: &mut Collected,
-) -> Cues {
-    let mut cues = Cues::of(text);
+) -> Traits {
+    let mut traits = Traits::of(text);
     let mut candidates: Vec<Candidate> = Vec::new();
     for hit in capped(index, text) {
         for use_ in index.uses(hit.word) {
@@ -60,7 +60,7 @@ pub(super) fn judge(
                 Use::Gate(rule) => (rule, 0),
                 Use::Near(rule, group) => (rule, group.saturating_add(1)),
                 Use::Cue(cue) => {
-                    cues = cues.with(cue);
+                    traits = traits.with(cue);
                     continue;
                 }
             };
@@ -79,7 +79,11 @@ pub(super) fn judge(
         }
     }
     candidates.sort_unstable();
-    let signals = recognise::signals(text, context.own_language);
+    let mut prose = None;
+    let mut fits = |rule: &Rule| {
+        rule.form == Form::Any || !*prose.get_or_insert_with(|| recognise::is_prose(text))
+    };
+    let signals = recognise::signals(text, traits, context.own_language);
     for of_rule in candidates.chunk_by(|a, b| a.rule == b.rule) {
         let Some(at) = of_rule.first().map(|candidate| candidate.rule) else {
             continue;
@@ -89,19 +93,21 @@ pub(super) fn judge(
         };
         let pattern = index.patterns.get(usize::from(at)).and_then(Option::as_ref);
         let found = matches(rule, pattern, of_rule, text, &signals);
-        note(rule, found, context, decodings, collected);
+        if found.is_some() && fits(rule) {
+            note(rule, found, context, decodings, collected);
+        }
     }
     for (signal, seen) in signals.iter() {
         for at in index.by_signal.get(&signal).into_iter().flatten() {
             let Some(rule) = rules.get(usize::from(*at)) else {
                 continue;
             };
-            if context.admits(rule) {
+            if context.admits(rule) && fits(rule) {
                 note(rule, Some(seen), context, decodings, collected);
             }
         }
     }
-    cues
+    traits
 }
 
 /// The hits, each word's and all words' number bounded.
@@ -146,17 +152,21 @@ fn note(
 /// Where the rule first matches and how often.
 fn matches(
     rule: &Rule,
-    pattern: Option<&regex_lite::Regex>,
+    pattern: Option<&Pattern>,
     candidates: &[Candidate],
     text: &str,
     signals: &Signals,
 ) -> Option<(u32, u32)> {
-    if rule.signal.is_some_and(|signal| !signals.contains(signal)) {
-        return None;
-    }
+    let signalled = |gate: &&Candidate| {
+        rule.signal.is_none_or(|signal| {
+            recognise::at(signal, text, gate.end as usize)
+                .unwrap_or_else(|| signals.contains(signal))
+        })
+    };
     let gates = candidates
         .iter()
         .take_while(|candidate| candidate.group == 0);
+    let gates = gates.filter(signalled);
     let mut gates = gates
         .filter(|gate| is_near(rule, candidates, gate, text))
         .peekable();
@@ -166,40 +176,53 @@ fn matches(
             let first = gates.next()?;
             Some((first.start, 1 + narrow(gates.count())))
         }
-        Some(pattern) => match_windows(pattern, gates, text),
+        Some(pattern) => match_windows(pattern, rule.before, gates, text),
     }
 }
 
+/// Runs the pattern around each gate, as often as the limits allow.
 fn match_windows<'c>(
-    pattern: &regex_lite::Regex,
+    pattern: &Pattern,
+    before: u16,
     gates: impl Iterator<Item = &'c Candidate>,
     text: &str,
 ) -> Option<(u32, u32)> {
     let mut first = None;
     let mut count = 0;
     let mut searched_to = 0;
-    let mut windows = 0;
-    for gate in gates {
+    for gate in gates.take(limits::WINDOWS_PER_RULE_MAX) {
         let (start, end) = (gate.start as usize, gate.end as usize);
-        if start < searched_to {
+        if start < searched_to || (pattern.begins_word && follows_word(text, start)) {
             continue;
         }
-        windows += 1;
-        if windows > limits::WINDOWS_PER_RULE_MAX {
-            break;
-        }
-        let from = floor(text, start.saturating_sub(limits::WINDOW_BYTES));
         let to = ceil(text, end.saturating_add(limits::WINDOW_BYTES));
-        let Some(up_to) = text.get(..to) else {
-            continue;
+        let found = if pattern.anchored {
+            let window = text.get(start..to).unwrap_or_default();
+            pattern
+                .regex
+                .find(window)
+                .map(|found| (start, start + found.end()))
+        } else {
+            let from = floor(text, start.saturating_sub(usize::from(before)));
+            let window = text.get(..to).unwrap_or_default();
+            pattern
+                .regex
+                .find_at(window, from)
+                .map(|found| (found.start(), found.end()))
         };
-        if let Some(found) = pattern.find_at(up_to, from) {
-            first.get_or_insert(narrow(found.start()));
+        if let Some((found_at, found_to)) = found {
+            first.get_or_insert(narrow(found_at));
             count += 1;
-            searched_to = found.end();
+            searched_to = found_to;
         }
     }
     first.map(|offset| (offset, count))
+}
+
+/// Whether a Latin letter, digit or underscore stands right before `at`.
+fn follows_word(text: &str, at: usize) -> bool {
+    let before = at.checked_sub(1).and_then(|at| text.as_bytes().get(at));
+    before.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
 }
 
 /// Whether each group of `near` has a word close enough to the gate.

@@ -12,12 +12,15 @@ pub(super) fn recognise(text: &str, signals: &mut Signals) {
     while let Some(at) = text.get(from..).and_then(|rest| rest.find("//")) {
         let authority_at = from + at + 2;
         let rest = text.get(authority_at..).unwrap_or_default();
-        if let Some(signal) = judge(host(rest)) {
+        if let Some(signal) = judge(host(rest), has_user(rest)) {
             signals.put(signal, from + at);
         }
         from = authority_at;
     }
-    // The address of the metadata services is unmistakable without a URL around it.
+}
+
+/// Notes the address of the metadata services, which is unmistakable without a URL around it.
+pub(super) fn recognise_bare(text: &str, signals: &mut Signals) {
     if let Some(at) = text.find("169.254.169.254") {
         signals.put(Signal::MetadataAddress, at);
     }
@@ -43,18 +46,32 @@ fn host(rest: &str) -> &str {
         .trim_end_matches(['.', ',', ';'])
 }
 
-fn judge(host: &str) -> Option<Signal> {
+/// Whether something stands before the host, with an `@` behind it.
+fn has_user(rest: &str) -> bool {
+    let authority = rest.split(['/', '?', '#', ' ', '"', '\'', '<', '>']).next();
+    authority.is_some_and(|authority| authority.contains('@'))
+}
+
+fn judge(host: &str, has_user: bool) -> Option<Signal> {
     if METADATA_NAMES.contains(&host) {
         return Some(Signal::MetadataAddress);
     }
     if host == "localhost" || host.ends_with(".localhost") {
-        return Some(Signal::PrivateAddress);
+        return Some(Signal::LoopbackAddress);
     }
     let address = address(host)?;
     if METADATA_ADDRESSES.contains(&address) {
         return Some(Signal::MetadataAddress);
     }
-    is_inside(address).then_some(Signal::PrivateAddress)
+    let plain = matches!(address, IpAddr::V4(v4) if v4.to_string() == host)
+        || matches!(address, IpAddr::V6(v6) if v6.is_loopback());
+    match address {
+        _ if !is_inside(address) => None,
+        _ if !plain || has_user => Some(Signal::DisguisedAddress),
+        IpAddr::V4(v4) if v4.is_loopback() || v4.is_unspecified() => Some(Signal::LoopbackAddress),
+        IpAddr::V6(_) => Some(Signal::LoopbackAddress),
+        IpAddr::V4(_) => Some(Signal::PrivateAddress),
+    }
 }
 
 const METADATA_NAMES: &[&str] = &[
@@ -184,7 +201,7 @@ fn is_inside(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::{Signal, Signals};
-    use super::recognise;
+    use super::{recognise, recognise_bare};
 
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -192,6 +209,7 @@ mod tests {
     fn check(url: &str, expected: Option<Signal>) {
         let mut signals = Signals::default();
         recognise(url, &mut signals);
+        recognise_bare(url, &mut signals);
         assert_eq!(
             signals.iter().next().map(|(signal, _)| signal),
             expected,
@@ -229,21 +247,22 @@ mod tests {
 
     #[test]
     fn the_inside_is_told_from_the_outside() {
-        for inside in [
-            "127.0.0.1",
-            "127.1",
-            "0",
-            "0x7f000001",
-            "10.0.0.5",
-            "192.168.1.1:8080",
-            "localhost:3000",
-            "[::1]",
-            "[::]",
-            "[fe80::1%25eth0]",
-            "017700000001",
-            "app.lvh.me",
+        for (inside, signal) in [
+            ("127.0.0.1", Signal::LoopbackAddress),
+            ("localhost:3000", Signal::LoopbackAddress),
+            ("[::1]", Signal::LoopbackAddress),
+            ("10.0.0.5", Signal::PrivateAddress),
+            ("192.168.1.1:8080", Signal::PrivateAddress),
+            ("127.1", Signal::DisguisedAddress),
+            ("0", Signal::DisguisedAddress),
+            ("0x7f000001", Signal::DisguisedAddress),
+            ("[::]", Signal::DisguisedAddress),
+            ("[fe80::1%25eth0]", Signal::DisguisedAddress),
+            ("017700000001", Signal::DisguisedAddress),
+            ("app.lvh.me", Signal::DisguisedAddress),
+            ("good.example@127.0.0.1", Signal::DisguisedAddress),
         ] {
-            check(&format!("http://{inside}/x"), Some(Signal::PrivateAddress));
+            check(&format!("http://{inside}/x"), Some(signal));
         }
         for outside in [
             "example.com",

@@ -1,48 +1,67 @@
-//! Numbers that belong to people, told from other numbers by their shape and checksum.
+//! Numbers that belong to people, told from other numbers by their shape, their checksum and,
+//! where these prove little, by the name that stands before them.
 
 mod checksums;
+mod codes;
+mod kinds;
 
-use super::{Signal, Signals};
+use super::Signals;
+
+use kinds::KINDS;
 
 /// Notes every number in folded text that passes its kind's checks.
 pub(super) fn recognise(text: &str, signals: &mut Signals) {
     let bytes = text.as_bytes();
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
-        if byte.is_ascii_digit() && !before(bytes, at).is_some_and(joins) {
-            let token = Token::read(bytes, at);
-            judge(&token, text, signals);
-            at = token.end.max(at + 1);
-        } else if byte.is_ascii_lowercase()
-            && !before(bytes, at).is_some_and(u8::is_ascii_alphanumeric)
-        {
-            let end = iban(bytes, at, signals);
-            at = end.max(at + 1);
-        } else {
+        if !byte.is_ascii_alphanumeric() {
             at += 1;
+            continue;
+        }
+        let inside = before(bytes, at).is_some_and(joins);
+        if byte.is_ascii_digit() && !inside {
+            let number = Number::read(bytes, at);
+            if number.digits.len() >= DIGITS_MIN {
+                judge(&number, text, signals);
+            }
+            codes::recognise(bytes, at, signals);
+            at = number.end.max(at + 1);
+        } else {
+            if !inside {
+                codes::recognise(bytes, at, signals);
+            }
+            let word = bytes.get(at..).unwrap_or_default().iter();
+            at += word
+                .take_while(|b| b.is_ascii_alphanumeric())
+                .count()
+                .max(1);
         }
     }
 }
 
-/// A run of digits with single spaces, dots or hyphens between them.
-struct Token {
-    digits: Vec<u8>,
+/// The shortest number that is read, in digits.
+const DIGITS_MIN: usize = 7;
+/// The longest number that is read, in digits.
+const DIGITS_MAX: usize = 20;
+
+/// Digits with single separators between groups of them.
+#[derive(Debug)]
+pub(super) struct Number {
+    pub(super) digits: Vec<u8>,
     /// Lengths of the groups of digits.
     groups: Vec<usize>,
-    separator: Option<u8>,
+    /// The separators, each once.
+    separators: Vec<u8>,
     start: usize,
     end: usize,
 }
 
-/// The longest number that is read, in digits.
-const DIGITS_MAX: usize = 24;
-
-impl Token {
+impl Number {
     fn read(bytes: &[u8], start: usize) -> Self {
-        let mut token = Self {
-            digits: Vec::new(),
+        let mut number = Self {
+            digits: Vec::with_capacity(DIGITS_MAX),
             groups: vec![0],
-            separator: None,
+            separators: Vec::new(),
             start,
             end: start,
         };
@@ -50,33 +69,56 @@ impl Token {
         while let Some(byte) = bytes.get(at) {
             let next_digit = bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
             if byte.is_ascii_digit() {
-                if token.digits.len() < DIGITS_MAX {
-                    token.digits.push(byte - b'0');
-                }
-                if let Some(last) = token.groups.last_mut() {
+                number.digits.push(byte - b'0');
+                if let Some(last) = number.groups.last_mut() {
                     *last += 1;
                 }
-            } else if matches!(byte, b' ' | b'-' | b'.')
-                && next_digit
-                && token.separator.is_none_or(|s| s == *byte)
-                && token.groups.len() < 8
-            {
-                token.separator = Some(*byte);
-                token.groups.push(0);
+            } else if matches!(byte, b' ' | b'-' | b'.' | b'/') && next_digit {
+                if !number.separators.contains(byte) {
+                    number.separators.push(*byte);
+                }
+                number.groups.push(0);
             } else {
+                break;
+            }
+            if number.digits.len() > DIGITS_MAX || number.groups.len() > 8 {
                 break;
             }
             at += 1;
         }
-        token.end = at;
-        // A letter right behind makes it part of another token, such as a UUID.
-        if bytes
-            .get(at)
-            .is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_')
-        {
-            token.digits.clear();
+        // Runs longer than any kind, and what goes on as a word, are something else.
+        let rest = bytes.get(at..).unwrap_or_default();
+        let goes_on = rest
+            .first()
+            .is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
+        if number.digits.len() > DIGITS_MAX || number.groups.len() > 8 || goes_on {
+            let skipped = rest
+                .iter()
+                .take_while(|b| b.is_ascii_alphanumeric())
+                .count();
+            number.digits.clear();
+            number.end = at + skipped.max(1);
+        } else {
+            number.end = at;
         }
-        token
+        number
+    }
+
+    /// Whether it is written in groups of these lengths with one of these separators.
+    fn is_grouped(&self, groups: &[usize], separators: &[u8]) -> bool {
+        self.groups == groups && self.separators.iter().all(|s| separators.contains(s))
+    }
+
+    fn is_bare(&self) -> bool {
+        self.groups.len() == 1
+    }
+
+    /// The digits from `from` to `to` as a number.
+    pub(super) fn value(&self, from: usize, to: usize) -> u32 {
+        let digits = self.digits.iter().take(to).skip(from);
+        digits.fold(0_u32, |value, digit| {
+            value.wrapping_mul(10).wrapping_add(u32::from(*digit))
+        })
     }
 }
 
@@ -84,91 +126,56 @@ fn before(bytes: &[u8], at: usize) -> Option<&u8> {
     at.checked_sub(1).and_then(|at| bytes.get(at))
 }
 
+/// Bytes that make a number part of what stands before it.
 fn joins(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'/')
 }
 
-fn judge(token: &Token, text: &str, signals: &mut Signals) {
-    if is_ssn(token, text) {
-        signals.put(Signal::UsSsn, token.start);
+/// The bytes before a number in which its name is looked for.
+const NAME_BYTES: usize = 56;
+
+/// The text right before a number.
+fn name_before(text: &str, at: usize) -> &str {
+    let mut from = at.saturating_sub(NAME_BYTES);
+    while from > 0 && !text.is_char_boundary(from) {
+        from -= 1;
     }
-    let grouped = token.groups.len() == 1
-        || matches!(
-            token.groups.as_slice(),
-            [4, 4, 4, 4] | [4, 6, 5] | [4, 4, 4, 4, 3] | [4, 6, 4]
-        );
-    if grouped && checksums::is_card(&token.digits) {
-        signals.put(Signal::CreditCard, token.start);
-    }
+    text.get(from..at).unwrap_or_default()
 }
 
-/// Area 001–899 without 666, group and serial not zero (SSA, POMS RM 10201.035).
-fn is_ssn(token: &Token, text: &str) -> bool {
-    let value = |digits: &[u8]| digits.iter().fold(0_u32, |v, d| v * 10 + u32::from(*d));
-    let [area @ .., _, _, _, _, _, _] = token.digits.as_slice() else {
-        return false;
-    };
-    let (Some(group), Some(serial)) = (token.digits.get(3..5), token.digits.get(5..9)) else {
-        return false;
-    };
-    let sound = token.digits.len() == 9
-        && !matches!(value(area), 0 | 666 | 900..)
-        && value(group) != 0
-        && value(serial) != 0
-        && !matches!(token.digits.as_slice(), [0, 7, 8, 0, 5, 1, 1, 2, 0]);
-    let written = token.groups == [3, 2, 4] && matches!(token.separator, Some(b'-' | b' '));
-    sound && (written && token.separator == Some(b'-') || named(text, token.start, SSN_NAMES))
-}
-
-const SSN_NAMES: &[&str] = &[
-    "ssn",
-    "social security",
-    "social-security",
-    "social_security",
-];
-
-/// Whether one of `names` stands in the 48 bytes before `at`.
-fn named(text: &str, at: usize, names: &[&str]) -> bool {
-    let mut from = at.saturating_sub(48);
-    while !text.is_char_boundary(from) {
-        from += 1;
-    }
-    text.get(from..at)
-        .is_some_and(|before| names.iter().any(|name| before.contains(name)))
-}
-
-/// Reads a possible IBAN at `at`; gives where to go on.
-fn iban(bytes: &[u8], at: usize, signals: &mut Signals) -> usize {
-    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
-    let word_end = at
-        + bytes
+fn judge(number: &Number, text: &str, signals: &mut Signals) {
+    for kind in KINDS {
+        if !kind.lengths.contains(&number.digits.len()) {
+            continue;
+        }
+        let distinct = kind
+            .written
             .iter()
-            .skip(at)
-            .take_while(|b| b.is_ascii_alphanumeric())
-            .count();
-    if !(bytes.get(at + 1).is_some_and(u8::is_ascii_lowercase) && digit(at + 2) && digit(at + 3)) {
-        return word_end;
-    }
-    let mut compact = Vec::with_capacity(34);
-    let mut end = at;
-    while let Some(byte) = bytes.get(end) {
-        if byte.is_ascii_alphanumeric() && compact.len() < 34 {
-            compact.push(*byte);
-        } else if !(*byte == b' '
-            && compact.len() % 4 == 0
-            && bytes.get(end + 1).is_some_and(u8::is_ascii_alphanumeric))
-        {
-            break;
+            .any(|(groups, separators)| number.is_grouped(groups, separators));
+        let plain = number.is_bare() || kind.grouped.iter().any(|groups| number.groups == *groups);
+        if !(distinct || plain) || !(kind.sound)(number) {
+            continue;
         }
-        if checksums::is_iban(&compact)
-            && !bytes.get(end + 1).is_some_and(u8::is_ascii_alphanumeric)
-        {
-            signals.put(Signal::Iban, at);
-            return end + 1;
+        let named = || {
+            let before = name_before(text, number.start);
+            kind.names.iter().any(|name| holds_word(before, name))
+        };
+        if distinct || named() {
+            signals.put(kind.signal, number.start);
+            // One number is one kind of thing; the kinds stand from the surest on.
+            return;
         }
-        end += 1;
     }
-    word_end
+}
+
+/// Whether `name` stands in `text` and no Latin letter stands on either side of it.
+fn holds_word(text: &str, name: &str) -> bool {
+    let bytes = text.as_bytes();
+    text.match_indices(name).any(|(at, _)| {
+        let letter = |at: Option<&u8>| at.is_some_and(u8::is_ascii_lowercase);
+        !letter(before(bytes, at))
+            && (!letter(bytes.get(at + name.len())) || bytes.get(at + name.len()) == Some(&b's'))
+    })
 }
 
 #[cfg(test)]
@@ -191,19 +198,44 @@ mod tests {
 
     #[test]
     fn numbers_of_people_are_told_from_other_numbers() {
-        for ssn in ["ssn: 536-22-1234", "his ssn 536221234", "536-22-1234"] {
-            check(ssn, Some(Signal::UsSsn));
-        }
-        for card in [
-            "4111 1111 1111 1111",
-            "4111111111111111",
-            "3782-822463-10005",
+        for (text, signal) in [
+            ("ssn: 536-22-1234", Signal::UsSsn),
+            ("his ssn 536221234", Signal::UsSsn),
+            ("536-22-1234", Signal::UsSsn),
+            ("4111 1111 1111 1111", Signal::CreditCard),
+            ("4111111111111111", Signal::CreditCard),
+            ("3782-822463-10005", Signal::CreditCard),
+            ("gb82 west 1234 5698 7654 32", Signal::Iban),
+            ("de89370400440532013000", Signal::Iban),
+            ("aadhaar 234123412346", Signal::Aadhaar),
+            ("2341 2341 2346", Signal::Aadhaar),
+            ("nric s1234567d", Signal::Nric),
+            ("cpf 111.444.777-35", Signal::BrazilCpf),
+            ("529.982.247-25", Signal::BrazilCpf),
+            ("11.222.333/0001-81", Signal::BrazilCnpj),
+            ("11010519491231002x", Signal::ChinaId),
+            ("nhs number 943 476 5919", Signal::UkNhs),
+            ("steuer-id 86095742719", Signal::GermanTaxId),
+            ("2 55 08 14 168 025 38", Signal::FrenchInsee),
+            ("12345678z", Signal::SpanishId),
+            ("x1234567l", Signal::SpanishId),
+            ("rssmra85t10a562s", Signal::ItalianTaxCode),
+            ("my number 123456789018", Signal::JapanMyNumber),
+            ("tfn 123 456 782", Signal::AustraliaTfn),
+            ("sin 046 454 286", Signal::CanadaSin),
+            ("bsn 111222333", Signal::DutchBsn),
+            ("pesel 44051401359", Signal::PolishPesel),
+            ("811228-9874", Signal::SwedishId),
+            ("tc kimlik 10000000146", Signal::TurkishId),
+            ("756.9217.0769.85", Signal::SwissAhv),
+            ("abcpe1234f", Signal::IndiaPan),
         ] {
-            check(card, Some(Signal::CreditCard));
+            check(text, Some(signal));
         }
-        for iban in ["gb82 west 1234 5698 7654 32", "de89370400440532013000"] {
-            check(iban, Some(Signal::Iban));
-        }
+    }
+
+    #[test]
+    fn other_numbers_are_left_alone() {
         for other in [
             "666-22-1234",
             "000-12-3456",
@@ -214,6 +246,15 @@ mod tests {
             "call 555-010-1234",
             "a1b2-536-22-1234",
             "1234567890123456",
+            "order 536221234",
+            "+1 415 555 2671",
+            "1700000000",
+            "2023-01-02 10:20:30",
+            "3.14159265358979",
+            "192.168.100.200",
+            "isbn 978-3-16-148410-0",
+            "pan 1234",
+            "20231130123456",
         ] {
             check(other, None);
         }

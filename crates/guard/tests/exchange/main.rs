@@ -339,6 +339,10 @@ fn a_forwarded_call_brings_the_tools_answer_unless_it_is_dangerous() {
     assert_eq!(body["scope_token"], Value::Null);
     assert!(!body.to_string().contains("219-09"));
 
+    let scene = Scene::new().answering(200, "\x1f\u{8b}");
+    let (_, body) = scene.post("/v1/proxy", &forwarded);
+    assert_eq!(body["denial"]["rule_id"], "answer-encoding");
+
     // Verified only: nothing is forwarded.
     let scene = Scene::new();
     let (_, body) = scene.post("/v1/verify", &forwarded);

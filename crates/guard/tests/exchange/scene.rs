@@ -197,7 +197,7 @@ impl Scene {
                     self.calls.borrow_mut().push(callout);
                     let answer = answer.map(|(status, body)| Answer {
                         status,
-                        content_type: "application/json".into(),
+                        is_encoded: body.starts_with("\x1f"),
                         body: body.into_bytes(),
                     });
                     self.guard.answer(snapshot, *asking, answer, NOW)

@@ -1,0 +1,164 @@
+//! Markup that runs script: handlers, script URLs, elements that fetch or run (WHATWG HTML,
+//! OWASP XSS filter evasion). It reads what a lenient browser reads, also where a tag is only
+//! begun.
+
+use super::{Signal, Signals};
+
+/// Bytes of one tag that are read.
+const TAG_BYTES_MAX: usize = 4_096;
+/// Tags that are read in one text.
+const TAGS_MAX: usize = 2_000;
+
+/// Notes what would run in folded text.
+pub(super) fn recognise(text: &str, signals: &mut Signals) {
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    for _ in 0..TAGS_MAX {
+        let Some(found) = bytes
+            .get(from..)
+            .and_then(|rest| rest.iter().position(|b| *b == b'<'))
+        else {
+            break;
+        };
+        let start = from + found;
+        let rest = bytes.get(start + 1..).unwrap_or_default();
+        let rest = rest
+            .get(..TAG_BYTES_MAX.min(rest.len()))
+            .unwrap_or_default();
+        tag(rest, start, signals);
+        from = start + 1;
+    }
+}
+
+/// Reads what follows a `<`.
+fn tag(rest: &[u8], start: usize, signals: &mut Signals) {
+    let skip = rest
+        .iter()
+        .take(4)
+        .take_while(|b| !b.is_ascii_alphabetic())
+        .count();
+    let skipped = rest.get(..skip).unwrap_or_default();
+    if skipped.contains(&b'/') && !skipped.contains(&b';') {
+        return;
+    }
+    let after = rest.get(skip..).unwrap_or_default();
+    let name_length = after
+        .iter()
+        .take(32)
+        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b':' | b'-'))
+        .count();
+    if name_length == 0 {
+        return;
+    }
+    let name = after.get(..name_length).unwrap_or_default();
+    let end = tag_end(after);
+    let attributes = after.get(name_length..end).unwrap_or_default();
+    if skip == 0 && runs(name, attributes) {
+        signals.put(Signal::ActiveElement, start);
+    }
+    if has_handler(attributes) {
+        signals.put(Signal::EventHandler, start);
+    }
+}
+
+/// Where the tag ends: at a `>` outside quotes, or where the text does.
+fn tag_end(bytes: &[u8]) -> usize {
+    let mut quote = None;
+    for (at, byte) in bytes.iter().enumerate() {
+        match (quote, byte) {
+            (None, b'>') => return at,
+            (None, b'"' | b'\'' | b'`') => quote = Some(*byte),
+            (Some(open), _) if open == *byte => quote = None,
+            _ => {}
+        }
+    }
+    bytes.len()
+}
+
+/// Whether an element of this name, with these attributes, runs or fetches by itself.
+fn runs(name: &[u8], attributes: &[u8]) -> bool {
+    let has = |wanted: &str| {
+        attributes
+            .windows(wanted.len())
+            .any(|window| window == wanted.as_bytes())
+    };
+    match name {
+        b"script" | b"applet" | b"bgsound" | b"xss" | b"isindex" => true,
+        b"iframe" | b"frame" | b"embed" => has("src") || has("code"),
+        b"object" => has("data") || has("classid") || has("type"),
+        b"base" => has("href"),
+        b"meta" => {
+            has("http-equiv") && (has("refresh") || has("set-cookie") || has("javascript"))
+                || has("utf-7")
+        }
+        b"link" => has("javascript") || has("import") || has("//xss"),
+        b"layer" | b"ilayer" => has("src"),
+        _ => false,
+    }
+}
+
+/// Whether an `on…=` attribute stands in a tag's attributes.
+fn has_handler(attributes: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(found) = attributes.get(at..).and_then(|rest| find_on(rest)) {
+        let start = at + found;
+        let before = start
+            .checked_sub(1)
+            .and_then(|before| attributes.get(before));
+        let apart = before.is_none_or(|b| !b.is_ascii_alphanumeric() && *b != b'-' && *b != b'.');
+        let rest = attributes.get(start + 2..).unwrap_or_default();
+        let name = rest
+            .iter()
+            .take(32)
+            .take_while(|b| b.is_ascii_lowercase())
+            .count();
+        let gap = rest
+            .iter()
+            .skip(name)
+            .take(8)
+            .take_while(|b| !b.is_ascii_graphic())
+            .count();
+        if apart && name >= 3 && rest.get(name + gap) == Some(&b'=') {
+            return true;
+        }
+        at = start + 2;
+    }
+    false
+}
+
+fn find_on(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(2).position(|pair| pair == b"on")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Signal, Signals};
+    use super::recognise;
+
+    #[test]
+    fn markup_that_runs_is_told_from_markup() {
+        for (text, signal) in [
+            ("<img src=x onerror=alert(1)>", Some(Signal::EventHandler)),
+            ("<svg/onload=alert(1)", Some(Signal::EventHandler)),
+            (
+                "<p title=\"a>b\" onclick = 'x'>",
+                Some(Signal::EventHandler),
+            ),
+            ("<script src=//x.io>", Some(Signal::ActiveElement)),
+            ("<iframe src=x>", Some(Signal::ActiveElement)),
+            ("<p class=one>on=off</p>", None),
+            ("<a href='/about' data-once=1>", None),
+            ("a < b and c on = d", None),
+            ("<", None),
+            ("<>", None),
+        ] {
+            let mut signals = Signals::default();
+            recognise(text, &mut signals);
+            assert_eq!(
+                signals.iter().next().map(|(signal, _)| signal),
+                signal,
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Whether a text is written for people. The same words are an order to a machine when they
+//! stand alone, and a remark when they stand in a sentence.
+
+/// Plain words that make a sentence.
+const PLAIN_WORDS_MIN: usize = 5;
+/// Letters of a script without spaces that make a sentence.
+const UNSPACED_LETTERS_MIN: usize = 12;
+/// Words that are looked at.
+const WORDS_MAX: usize = 400;
+
+/// Whether most of the words of a folded text are plain words of some language.
+pub(crate) fn is_prose(text: &str) -> bool {
+    let mut words = 0;
+    let mut plain = 0;
+    let mut unspaced = 0;
+    for word in text.split_ascii_whitespace().take(WORDS_MAX) {
+        words += 1;
+        plain += usize::from(is_plain(word));
+        if !word.is_ascii() {
+            unspaced += word.chars().filter(|c| is_unspaced(*c)).count();
+        }
+    }
+    unspaced >= UNSPACED_LETTERS_MIN || (plain >= PLAIN_WORDS_MIN && plain * 100 >= words * 55)
+}
+
+/// Words of statements, which make no sentence.
+const STATEMENT_WORDS: &[&str] = &[
+    "declare", "delay", "delete", "drop", "exec", "from", "having", "insert", "into", "null",
+    "select", "set", "table", "union", "update", "values", "waitfor", "where",
+];
+
+/// Letters alone, of any script, with the punctuation of sentences around them.
+fn is_plain(word: &str) -> bool {
+    let bare = word.trim_matches(['.', ',', '?', '!', ':', ';', '"', '\'', '(', ')']);
+    let mut letters = 0;
+    for c in bare.chars() {
+        match c {
+            'a'..='z' => letters += 1,
+            '\'' | '-' => {}
+            _ if c.is_alphabetic() => letters += 1,
+            _ => return false,
+        }
+    }
+    letters >= 1 && bare.len() <= 24 * 3 && STATEMENT_WORDS.binary_search(&bare).is_err()
+}
+
+/// Letters of scripts that are written without spaces.
+fn is_unspaced(c: char) -> bool {
+    matches!(c, '\u{0e00}'..='\u{0eff}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}'
+        | '\u{ac00}'..='\u{d7a3}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_prose;
+
+    #[test]
+    fn sentences_are_told_from_payloads() {
+        for prose in [
+            "show me all files in the directory that are larger than 5 mb",
+            "write a sentence; update the doc and tell me, please.",
+            "この文章は人間のために書かれています",
+            "सभी फाइलों को दिखाएँ जो बड़ी हैं",
+        ] {
+            assert!(is_prose(prose), "{prose}");
+        }
+        for payload in [
+            "; cat /etc/passwd",
+            "' or 1=1 --",
+            "<b onclick=alert(1)>x</b>",
+            "ls -la",
+        ] {
+            assert!(!is_prose(payload), "{payload}");
+        }
+    }
+}
