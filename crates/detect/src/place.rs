@@ -178,6 +178,9 @@ fn has_word(name: &str, words: &[&str]) -> bool {
 mod tests {
     use clampd_model::{Surface, ToolCategory};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::{Leaf, Place};
 
     #[test]

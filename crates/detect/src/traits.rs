@@ -193,6 +193,9 @@ const fn classes() -> [u32; 256] {
 mod tests {
     use super::Traits;
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn a_text_shows_what_it_may_hide() {
         for (text, wanted) in [

@@ -1,1 +1,48 @@
-//! guard
+//! The life of an exchange: admit, read, detect, decide, record.
+//!
+//! The guard returns what should be done and is never handed someone to do it with. An exchange
+//! is a value: [`Guard::begin`] looks at the headers and answers with a [`Step`]; whoever carries
+//! steps out (the filter, or a test) brings back a body or an answer and gets the next one, until
+//! [`Step::Done`]. No I/O, clock, environment or randomness is here: they are arguments.
+
+mod admit;
+mod config;
+mod decide;
+mod delegation;
+mod exchange;
+mod forward;
+mod identity;
+mod json;
+mod leaves;
+mod mcp;
+mod mcp_answer;
+mod mint;
+mod outcome;
+mod record;
+mod refusal;
+mod reply;
+mod respond;
+mod scan;
+mod snapshot;
+mod sse;
+mod step;
+mod tool_call;
+mod trace;
+mod whole_bundle;
+
+pub use config::{Config, ConfigError, ControlPlane, McpDenial, Mint, MintFailure, Trace};
+pub use decide::{Decision, judge_text};
+pub use exchange::Guard;
+pub use json::{JSON_DEPTH_MAX, parse_strict};
+pub use leaves::{LEAVES_MAX, leaves_of};
+pub use refusal::{ErrorCode, Refusal};
+pub use reply::{Denial, ProxyResponse, Reply, ScanResponse};
+pub use respond::{
+    Collecting, Piece, ResponseHead, ResponseJudgement, ResponseStep, Streaming, Watching,
+};
+pub use snapshot::{Snapshot, SnapshotError};
+pub use step::{
+    Answer, Asking, Callout, Head, HeaderChanges, Judgement, Micros, Reading, Seed, Step,
+};
+pub use trace::pipeline_lines;
+pub use whole_bundle::WholeBundle;

@@ -104,7 +104,10 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { block_at: RiskScore::new(0.7), flag_at: RiskScore::new(0.4) }
+        Self {
+            block_at: RiskScore::new(0.7),
+            flag_at: RiskScore::new(0.4),
+        }
     }
 }
 

@@ -52,10 +52,18 @@ pub struct MicroTokenClaims {
     #[serde(rename = "ag:call_binding")]
     pub call_binding: String,
     /// The session of the call.
-    #[serde(rename = "ag:session_id", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "ag:session_id",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub session_id: Option<String>,
     /// Present when the token was minted without the control plane.
-    #[serde(rename = "ag:trust_level", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "ag:trust_level",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub trust_level: Option<TrustLevel>,
 }
 

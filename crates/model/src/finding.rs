@@ -169,7 +169,10 @@ impl Decodings {
 
     /// Its members, in a fixed order.
     pub fn iter(self) -> impl Iterator<Item = Decoding> {
-        Decoding::ALL.iter().copied().filter(move |d| self.contains(*d))
+        Decoding::ALL
+            .iter()
+            .copied()
+            .filter(move |d| self.contains(*d))
     }
 }
 

@@ -15,14 +15,14 @@ mod tool;
 mod verdict;
 
 pub use agent::{Agent, AgentId, AgentState, Credential, InvalidAgentId};
-pub use audit::{AuditEvent, ObservedResponse, PiiCount, AUDIT_BATCH_EVENTS_MAX};
+pub use audit::{AUDIT_BATCH_EVENTS_MAX, AuditEvent, ObservedResponse, PiiCount};
 pub use bundle::{
-    ApiKey, Bundle, Jwk, Jwks, LocalMint, Section, Sections, Settings, StateChange, BUNDLE_FORMAT,
+    ApiKey, BUNDLE_FORMAT, Bundle, Jwk, Jwks, LocalMint, Section, Sections, Settings, StateChange,
 };
-pub use claims::{AgentClaims, MicroTokenClaims, TrustLevel, MICRO_TOKEN_TTL_SECONDS};
+pub use claims::{AgentClaims, MICRO_TOKEN_TTL_SECONDS, MicroTokenClaims, TrustLevel};
 pub use finding::{Decoding, Decodings, Finding, Surface, SurfaceSet};
 pub use policy::{Condition, Effect, Policy};
 pub use risk::{Classification, RiskLevel, RiskScore, Severity};
 pub use secret::Secret;
-pub use tool::{scope_covers, Tool, ToolCategory};
+pub use tool::{Tool, ToolCategory, scope_covers};
 pub use verdict::{PolicyAction, Verdict};

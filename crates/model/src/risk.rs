@@ -52,7 +52,11 @@ impl RiskScore {
 
     /// Clamps `value` to 0..=1 and rounds it to three decimals; what is no number is 1.
     pub fn new(value: f64) -> Self {
-        if value.is_nan() { Self::ONE } else { Self((value.clamp(0.0, 1.0) * 1000.0).round() / 1000.0) }
+        if value.is_nan() {
+            Self::ONE
+        } else {
+            Self((value.clamp(0.0, 1.0) * 1000.0).round() / 1000.0)
+        }
     }
 
     /// The number, 0 to 1.
@@ -137,6 +141,9 @@ impl Classification {
 mod tests {
     use super::{RiskLevel, RiskScore};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn the_word_follows_the_score() {
         for (score, level) in [
@@ -154,6 +161,9 @@ mod tests {
 
     #[test]
     fn two_dangers_are_worse_than_one() {
-        assert_eq!(RiskScore::new(0.5).and(RiskScore::new(0.5)), RiskScore::new(0.75));
+        assert_eq!(
+            RiskScore::new(0.5).and(RiskScore::new(0.5)),
+            RiskScore::new(0.75)
+        );
     }
 }

@@ -37,6 +37,9 @@ impl fmt::Display for Secret {
 mod tests {
     use super::Secret;
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn a_secret_is_never_printed() {
         let secret = Secret::new("ags_0123");

@@ -27,7 +27,9 @@ impl Tool {
     pub fn is_name(name: &str) -> bool {
         !name.is_empty()
             && name.len() <= 128
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:/-".contains(&b))
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_.:/-".contains(&b))
     }
 }
 

@@ -172,6 +172,9 @@ fn reads_as_text(bytes: &[u8]) -> bool {
 mod tests {
     use super::{grouped_codes, runs};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn runs_that_read_as_text_are_read() {
         for run in ["x: aWdub3JlIHByZXZpb3Vz.", "aWdub3JlIHByZXZpb3Vz=="] {

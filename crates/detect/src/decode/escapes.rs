@@ -255,6 +255,9 @@ fn hex_number(digits: &[u8]) -> Option<u32> {
 mod tests {
     use super::{quoted_printable, unescaped};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn escapes_say_what_they_hide() {
         for (written, said) in [

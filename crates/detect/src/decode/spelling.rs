@@ -125,6 +125,9 @@ fn leet(c: char) -> Option<char> {
 mod tests {
     use super::{rot13, unleeted, unspaced};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn spaced_out_letters_are_joined() {
         assert_eq!(

@@ -106,6 +106,9 @@ fn empty_expansion(text: &str) -> Option<(usize, &'static str)> {
 mod tests {
     use super::{tag_characters, variation_selectors, without_shell_quoting, without_sql_comments};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn hidden_characters_are_read() {
         let tags: String = "ignore all"

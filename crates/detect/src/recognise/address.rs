@@ -300,6 +300,9 @@ mod tests {
     use super::super::{Signal, Signals};
     use super::{recognise, recognise_bare};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     fn check(url: &str, expected: Option<Signal>) {
         let mut signals = Signals::default();
         recognise(url, &mut signals);

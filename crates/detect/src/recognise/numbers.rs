@@ -188,6 +188,9 @@ mod tests {
     use super::super::{Signal, Signals};
     use super::recognise;
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     fn check(text: &str, expected: Option<Signal>) {
         let mut signals = Signals::default();
         recognise(text, &mut signals);

@@ -255,6 +255,9 @@ mod tests {
     use super::super::{Signal, Signals};
     use super::{recognise, recognise_whole};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn two_steps_up_are_a_climb() {
         for (text, climbs) in [

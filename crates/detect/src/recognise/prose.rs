@@ -86,6 +86,9 @@ fn is_unspaced(c: char) -> bool {
 mod tests {
     use super::is_prose;
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn sentences_are_told_from_payloads() {
         for prose in [

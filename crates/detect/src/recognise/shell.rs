@@ -805,6 +805,9 @@ mod tests {
     use super::super::{Signal, Signals};
     use super::{COMMANDS, ENGLISH, recognise};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn the_lists_are_sorted() {
         assert!(COMMANDS.is_sorted() && ENGLISH.is_sorted());

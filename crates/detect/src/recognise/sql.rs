@@ -206,6 +206,9 @@ mod tests {
     use super::super::{Signal, Signals};
     use super::{recognise_query, recognise_value};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     fn of(text: &str, recognise: fn(&str, &mut Signals)) -> Vec<Signal> {
         let mut signals = Signals::default();
         recognise(text, &mut signals);

@@ -1,0 +1,125 @@
+# The one door. `make help` lists what is behind it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+WASM := target/wasm32-wasip1/release/filter.wasm
+WASM_BYTES_MAX := 900000
+RUNNER := .tools/bin/wasm-bindgen-test-runner
+PURE := model token detect policy guard ruleset
+# The crates whose tests run in WebAssembly too, and the wasm-bindgen that Cargo.lock settles on.
+PURE_PACKAGES := $(addprefix -p clampd-,$(PURE))
+WASM_BINDGEN = $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/.*"\(.*\)"/\1/p}' Cargo.lock)
+
+##@ Everyday
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z][a-z-]*:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: .venv/ready $(RUNNER) ## Get what the tests need: Envoy, the Python packages, the wasm test runner
+	@$(PYTHON) envoy/fetch.py
+
+.PHONY: build
+build: filter control-plane cli ## Build the filter, the control plane and the CLI
+
+.PHONY: demo
+demo: filter control-plane ## Show it at work: a real Envoy, real calls, a table of what came of them
+	@$(PYTHON) examples/demo.py
+
+.PHONY: up
+up: filter control-plane ## Start a stack that stays, and write its ports, keys and agents to .run/stack.json
+	@$(PYTHON) envoy/stack.py up
+
+.PHONY: down
+down: ## Stop the stack that `up` started
+	@$(PYTHON) envoy/stack.py down
+
+.PHONY: status
+status: ## Say whether the stack is up
+	@$(PYTHON) envoy/stack.py status
+
+##@ Parts
+.PHONY: filter
+filter: ## Build the Envoy filter (WebAssembly)
+	@cargo build --release --target wasm32-wasip1 -p clampd-filter
+
+.PHONY: control-plane
+control-plane: ## Build the control plane
+	@cargo build --profile service -p clampd-control-plane
+
+.PHONY: cli
+cli: ## Build the command line tool `clampd`
+	@cargo build --profile service -p clampd-cli
+
+##@ Quality
+.PHONY: check
+check: lint test ## All that CI asks for
+
+.PHONY: test
+test: wasm-size test-native test-wasm validate test-e2e ## Run every test
+
+.PHONY: test-native
+test-native: ## Unit and integration tests on this machine
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace && cargo test --workspace --doc; \
+	 else cargo test --workspace; fi
+
+.PHONY: test-wasm
+test-wasm: $(RUNNER) ## The pure crates' tests in WebAssembly, under Node
+	@CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="$(abspath $(RUNNER))" \
+	  cargo test --target wasm32-unknown-unknown --tests $(PURE_PACKAGES)
+
+.PHONY: test-e2e
+test-e2e: filter control-plane .venv/ready ## The promises of the whole, on a real Envoy
+	@$(PYTHON) envoy/fetch.py >/dev/null
+	@.venv/bin/python -m pytest tests/e2e -c tests/e2e/pytest.ini
+
+.PHONY: validate
+validate: filter ## Let Envoy load envoy.yaml and configure the filter in it
+	@$(PYTHON) envoy/stack.py validate
+
+.PHONY: wasm-size
+wasm-size: filter ## Print the size of filter.wasm; start-up costs about 1.3 CPU-seconds a megabyte
+	@bytes=$$(wc -c < $(WASM)); echo "filter.wasm: $$bytes bytes of at most $(WASM_BYTES_MAX)"; test $$bytes -lt $(WASM_BYTES_MAX)
+
+.PHONY: lint
+lint: ## Formatting and clippy
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets -- -D warnings
+
+.PHONY: fmt
+fmt: ## Format the sources
+	@cargo fmt --all
+
+.PHONY: rules-doc
+rules-doc: cli ## Write docs/rules.md from the rules
+	@target/service/clampd rules doc rules > docs/rules.md
+
+##@ Measuring
+.PHONY: bench
+bench: filter control-plane ## What the filter costs: a table and target/bench.json
+	@cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench-tool
+	@$(PYTHON) tests/bench/bench.py
+
+.PHONY: eval
+eval: cli ## Recall and false positives over a corpus: make eval CORPUS=dir [EVAL=--update]
+	@$(PYTHON) tests/corpus/eval.py $(EVAL) "$(CORPUS)"
+
+# Kept out of the listing: what the above need.
+.venv/ready: tests/e2e/requirements.txt
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: -r $<
+	@touch $@
+
+# Little optimised, since it is built once and runs for seconds. The lock file of the release may
+# name a version that a registry's mirror does not have yet.
+$(RUNNER): export CARGO_PROFILE_RELEASE_OPT_LEVEL = 1
+$(RUNNER): export CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS = fallback
+$(RUNNER): INSTALL = cargo install wasm-bindgen-cli --version $(WASM_BINDGEN) --bin wasm-bindgen-test-runner --root .tools
+$(RUNNER): Cargo.lock
+	@$(RUNNER) --version 2>/dev/null | grep -qF "$(WASM_BINDGEN)" || $(INSTALL) --locked || $(INSTALL)
+	@touch $@

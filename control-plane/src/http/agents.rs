@@ -1,0 +1,204 @@
+//! `/v1/agents`: register, show, change.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use clampd_model::Secret;
+use clampd_token::agent_hmac_key;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    App,
+    body::{JsonBody, OptionalJsonBody},
+    caller::{Auditor, Operator},
+    error::ApiError,
+    value,
+};
+use crate::{
+    random,
+    store::{AgentPatch, AgentRecord, NewAgent, NewCredential},
+};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Registration {
+    id: Option<String>,
+    name: Option<String>,
+    secret: Option<Secret>,
+    public_key: Option<String>,
+    #[serde(default)]
+    scopes: Vec<String>,
+    framework: Option<String>,
+    delegated_by: Option<String>,
+}
+
+/// An agent as it was just registered: the only answer that holds its secret.
+#[derive(Debug, Serialize)]
+pub(super) struct Registered {
+    #[serde(flatten)]
+    agent: AgentRecord,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<Secret>,
+}
+
+pub(super) async fn register(
+    Operator(key): Operator,
+    State(app): State<App>,
+    OptionalJsonBody(new): OptionalJsonBody<Registration>,
+) -> Result<(StatusCode, Json<Registered>), ApiError> {
+    let id = match &new.id {
+        Some(id) => value::agent_id("id", id)?,
+        None => value::agent_id("id", &new_uuid()?)?,
+    };
+    let name = new.name.unwrap_or_else(|| id.as_str().to_owned());
+    value::name("name", &name)?;
+    value::scopes("scopes", &new.scopes)?;
+    new.framework
+        .iter()
+        .try_for_each(|framework| value::name("framework", framework))?;
+    if let Some(delegator) = &new.delegated_by {
+        value::agent_id("delegated_by", delegator)?;
+        value::demand(
+            delegator != id.as_str(),
+            "delegated_by",
+            "must be another agent",
+        )?;
+        app.store
+            .agent(key.org_id.clone(), delegator.clone())
+            .await?;
+    }
+    let (credential, secret) = credential(new.secret, new.public_key)?;
+    let (scopes, framework, delegated_by) = (new.scopes, new.framework, new.delegated_by);
+    let agent = NewAgent {
+        id,
+        name,
+        credential,
+        scopes,
+        framework,
+        delegated_by,
+    };
+    let agent = app.store.register_agent(key.org_id, agent).await?;
+    Ok((StatusCode::CREATED, Json(Registered { agent, secret })))
+}
+
+pub(super) async fn list(
+    Auditor(key): Auditor,
+    State(app): State<App>,
+) -> Result<Json<Value>, ApiError> {
+    Ok(Json(
+        json!({ "agents": app.store.agents(key.org_id).await? }),
+    ))
+}
+
+pub(super) async fn show(
+    Auditor(key): Auditor,
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<AgentRecord>, ApiError> {
+    Ok(Json(app.store.agent(key.org_id, id).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Patch {
+    name: Option<String>,
+    scopes: Option<Vec<String>>,
+    framework: Option<String>,
+}
+
+pub(super) async fn patch(
+    Operator(key): Operator,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    JsonBody(patch): JsonBody<Patch>,
+) -> Result<Json<AgentRecord>, ApiError> {
+    patch
+        .name
+        .iter()
+        .try_for_each(|name| value::name("name", name))?;
+    patch
+        .scopes
+        .iter()
+        .try_for_each(|scopes| value::scopes("scopes", scopes))?;
+    patch
+        .framework
+        .iter()
+        .try_for_each(|framework| value::name("framework", framework))?;
+    let Patch {
+        name,
+        scopes,
+        framework,
+    } = patch;
+    let patch = AgentPatch {
+        name,
+        scopes,
+        framework,
+    };
+    Ok(Json(app.store.patch_agent(key.org_id, id, patch).await?))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rotation {
+    secret: Option<Secret>,
+    public_key: Option<String>,
+}
+
+pub(super) async fn rotate(
+    Operator(key): Operator,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    OptionalJsonBody(rotation): OptionalJsonBody<Rotation>,
+) -> Result<Json<Value>, ApiError> {
+    let (credential, secret) = credential(rotation.secret, rotation.public_key)?;
+    let revision = app
+        .store
+        .rotate_agent(key.org_id, id.clone(), credential)
+        .await?;
+    let mut answer = json!({ "id": id, "revision": revision });
+    if let (Some(secret), Some(answer)) = (secret, answer.as_object_mut()) {
+        answer.insert("secret".to_owned(), secret.expose().into());
+    }
+    Ok(Json(answer))
+}
+
+/// What is kept of a secret or public key, and the secret to tell, once.
+fn credential(
+    secret: Option<Secret>,
+    public_key: Option<String>,
+) -> Result<(NewCredential, Option<Secret>), ApiError> {
+    match (secret, public_key) {
+        (Some(_), Some(_)) => Err(ApiError::invalid_value(
+            "public_key",
+            "and `secret` exclude each other",
+        )),
+        (None, Some(public_key)) => {
+            value::public_key("public_key", &public_key)?;
+            Ok((NewCredential::EdDsa { public_key }, None))
+        }
+        (secret, None) => {
+            let secret = match secret {
+                Some(secret) => secret,
+                None => Secret::new(format!("ags_{}", random::hex::<32>().map_err(internal)?)),
+            };
+            value::secret("secret", secret.expose())?;
+            Ok((
+                NewCredential::Hs256 {
+                    key: agent_hmac_key(&secret),
+                },
+                Some(secret),
+            ))
+        }
+    }
+}
+
+fn new_uuid() -> Result<String, ApiError> {
+    random::uuid().map_err(internal)
+}
+
+fn internal(error: random::NoEntropy) -> ApiError {
+    crate::store::StoreError::from(error).into()
+}

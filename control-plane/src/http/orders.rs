@@ -1,0 +1,145 @@
+//! `/v1/agents/{id}/kill`, `/suspend` and `/revive`: orders, and how far they have come.
+
+use std::time::{Duration, Instant};
+
+use axum::{
+    Extension, Json,
+    extract::{Path, State},
+};
+use clampd_model::AgentState;
+use serde::{Deserialize, Serialize};
+
+use super::{App, RequestId, body::OptionalJsonBody, caller::Operator, error::ApiError, value};
+use crate::{metrics::Metrics, store::StateOrder};
+
+/// How long a kill waits for the proxies' polls to be answered before it says that they were not.
+const PUSH_TIMEOUT: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Order {
+    reason: Option<String>,
+    #[serde(default)]
+    cascade: bool,
+}
+
+/// One part of the system that an order reached, and how long after it came.
+#[derive(Debug, Serialize)]
+pub(super) struct Layer {
+    layer: &'static str,
+    ok: bool,
+    ms: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Obeyed {
+    id: String,
+    state: AgentState,
+    revision: u64,
+    /// Every agent whose state was changed; with `cascade`, its descendants too.
+    agents: Vec<String>,
+    layers: Vec<Layer>,
+}
+
+pub(super) async fn kill(
+    caller: Operator,
+    app: State<App>,
+    request_id: Extension<RequestId>,
+    id: Path<String>,
+    OptionalJsonBody(order): OptionalJsonBody<Order>,
+) -> Result<Json<Obeyed>, ApiError> {
+    let State(service) = &app;
+    let metrics = std::sync::Arc::clone(service);
+    let obeyed = obey(caller, app, request_id, id, order, AgentState::Killed).await?;
+    Metrics::add(&metrics.metrics.kills, obeyed.agents.len());
+    Ok(obeyed)
+}
+
+pub(super) async fn suspend(
+    caller: Operator,
+    app: State<App>,
+    request_id: Extension<RequestId>,
+    id: Path<String>,
+    OptionalJsonBody(order): OptionalJsonBody<Order>,
+) -> Result<Json<Obeyed>, ApiError> {
+    obey(caller, app, request_id, id, order, AgentState::Suspended).await
+}
+
+pub(super) async fn revive(
+    caller: Operator,
+    app: State<App>,
+    request_id: Extension<RequestId>,
+    id: Path<String>,
+    OptionalJsonBody(order): OptionalJsonBody<Order>,
+) -> Result<Json<Obeyed>, ApiError> {
+    obey(caller, app, request_id, id, order, AgentState::Active).await
+}
+
+async fn obey(
+    Operator(key): Operator,
+    State(app): State<App>,
+    Extension(RequestId(request_id)): Extension<RequestId>,
+    Path(id): Path<String>,
+    order: Order,
+    state: AgentState,
+) -> Result<Json<Obeyed>, ApiError> {
+    order
+        .reason
+        .iter()
+        .try_for_each(|reason| value::reason("reason", reason))?;
+    let begun = Instant::now();
+    // Taken before the change, so that it is the change's own wave of polls.
+    let wave = app.store.changes().next(&key.org_id);
+    let order = StateOrder {
+        id: id.clone(),
+        state,
+        reason: order.reason,
+        cascade: order.cascade,
+        by: format!("key {}", key.id),
+        request_id,
+    };
+    let done = app.store.change_state(key.org_id, order).await?;
+    let committed_ms = milliseconds(begun);
+    let pushed = tokio::time::timeout(PUSH_TIMEOUT, wave.closed())
+        .await
+        .is_ok();
+    let layers = vec![
+        Layer {
+            layer: "registry_state",
+            ok: true,
+            ms: done.registry_ms,
+        },
+        Layer {
+            layer: "deny_list",
+            ok: true,
+            ms: done.deny_list_ms,
+        },
+        Layer {
+            layer: "audit",
+            ok: true,
+            ms: done.audit_ms,
+        },
+        // From the commit on exchanges are refused and tokens that are out are not honoured.
+        Layer {
+            layer: "tokens",
+            ok: true,
+            ms: committed_ms,
+        },
+        Layer {
+            layer: "bundle_push",
+            ok: pushed,
+            ms: milliseconds(begun),
+        },
+    ];
+    Ok(Json(Obeyed {
+        id,
+        state,
+        revision: done.revision,
+        agents: done.agents,
+        layers,
+    }))
+}
+
+fn milliseconds(since: Instant) -> f64 {
+    (since.elapsed().as_secs_f64() * 1_000_000.0).round() / 1_000.0
+}

@@ -1,0 +1,194 @@
+//! The running service: what it holds, how it starts and how it ends.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+use crate::{
+    access::Brake,
+    bundle::SharedBundles,
+    clock,
+    config::Settings,
+    http,
+    metrics::Metrics,
+    query::Queries,
+    seal::MasterKey,
+    store::{self, Closed, FirstKeys, SigningKeys, Store, StoreError},
+};
+
+/// Between looks at what has expired.
+const TIDY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long open requests may take to end when the service stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Everything that a request may need.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) store: Arc<Store>,
+    pub(crate) settings: Settings,
+    pub(crate) metrics: Metrics,
+    pub(crate) brake: Brake,
+    pub(crate) queries: Queries,
+    pub(crate) shared_bundles: SharedBundles,
+    signing_keys: Mutex<HashMap<String, Arc<SigningKeys>>>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Service {
+    /// The organisation's signing keys, opened once; they never change.
+    pub(crate) async fn signing_keys(&self, org_id: &str) -> Result<Arc<SigningKeys>, StoreError> {
+        let known = |service: &Self| {
+            let keys = service
+                .signing_keys
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            keys.get(org_id).cloned()
+        };
+        if let Some(keys) = known(self) {
+            return Ok(keys);
+        }
+        let keys = Arc::new(self.store.signing_keys(org_id.to_owned()).await?);
+        let mut all = self
+            .signing_keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.insert(org_id.to_owned(), Arc::clone(&keys));
+        Ok(keys)
+    }
+
+    /// Turns true when the service is to end.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.clone()
+    }
+}
+
+/// Makes the database in `data_dir` and its first organisation.
+///
+/// # Errors
+/// When there is a database already, or something cannot be made.
+pub fn initialise(
+    data_dir: &Path,
+    master_key: Option<&str>,
+    org_id: Option<String>,
+    org_name: &str,
+) -> anyhow::Result<FirstKeys> {
+    store::initialise(data_dir, master_key, org_id, org_name)
+}
+
+/// Adds an organisation to the database in `data_dir`.
+///
+/// # Errors
+/// When there is no database, or an organisation of that id.
+pub fn add_organisation(
+    data_dir: &Path,
+    master_key: Option<&str>,
+    org_id: Option<String>,
+    org_name: &str,
+) -> anyhow::Result<FirstKeys> {
+    store::add_organisation(data_dir, master_key, org_id, org_name)
+}
+
+/// A service that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+    closed: Closed,
+}
+
+impl Running {
+    /// Ends the service: long polls are answered at once, other requests may finish.
+    ///
+    /// # Errors
+    /// When serving failed.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop.send_replace(true);
+        let ended = async {
+            let served = self.serving.await;
+            // Connections and tasks may hold the store a little longer than the listener.
+            let _ = self.closed.await;
+            served
+        };
+        match tokio::time::timeout(DRAIN_TIMEOUT, ended).await {
+            Ok(served) => Ok(served?),
+            // Whoever keeps a connection open that long is cut off.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Starts the service over the database in `data_dir`.
+///
+/// # Errors
+/// When the database, the master key or the address cannot be used.
+pub async fn start(
+    data_dir: &Path,
+    master_key: Option<&str>,
+    listen: SocketAddr,
+    settings: Settings,
+) -> anyhow::Result<Running> {
+    let master = MasterKey::load(master_key, data_dir)?;
+    let (store, closed) = Store::open(data_dir, master)
+        .with_context(|| format!("opening the database in `{}`", data_dir.display()))?;
+    store
+        .begin_mint_epoch(clock::mint_epoch(clock::unix_seconds()))
+        .await?;
+    let (stop, stopping) = watch::channel(false);
+    let service = Arc::new(Service {
+        store: Arc::new(store),
+        settings,
+        metrics: Metrics::default(),
+        brake: Brake::default(),
+        queries: Queries::default(),
+        shared_bundles: SharedBundles::default(),
+        signing_keys: Mutex::default(),
+        stopping: stopping.clone(),
+    });
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("listening on `{listen}`"))?;
+    let address = listener.local_addr()?;
+    tokio::spawn(tidy(Arc::clone(&service)));
+    let serving = http::serve(listener, http::router(service), stopping);
+    Ok(Running {
+        address,
+        stop,
+        serving: tokio::spawn(serving),
+        closed,
+    })
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // An error means that whoever could stop the service is gone, which stops it too.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+/// Forgets what has expired and begins new epochs, until the service ends.
+async fn tidy(service: Arc<Service>) {
+    let mut interval = tokio::time::interval(TIDY_INTERVAL);
+    let ended = stopped(service.stopping());
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            () = &mut ended => return,
+            _ = interval.tick() => {}
+        }
+        let now = clock::unix_seconds();
+        if let Err(error) = service.store.purge_spent_tokens(now).await {
+            tracing::warn!(%error, "cannot forget expired tokens");
+        }
+        if let Err(error) = service.store.begin_mint_epoch(clock::mint_epoch(now)).await {
+            tracing::warn!(%error, "cannot begin an epoch");
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Agents: who they are, what they may do, whether they may act.
+
+use clampd_model::{AgentId, AgentState, RiskLevel, RiskScore, Secret};
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde::Serialize;
+
+use super::{
+    Noun, SectionName, Store, StoreError, credentials::sealed, from_sql_integer, sql_integer,
+};
+use crate::clock;
+
+/// An agent as it is kept, without its credential.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct AgentRecord {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) org_id: String,
+    pub(crate) state: AgentState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) state_reason: Option<String>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) framework: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) delegated_by: Option<String>,
+    pub(crate) risk: RiskLevel,
+    pub(crate) risk_score: RiskScore,
+    pub(crate) alg: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) public_key: Option<String>,
+    pub(crate) created_at: u64,
+    pub(crate) updated_at: u64,
+}
+
+/// How a new agent's JWTs will be verified.
+#[derive(Debug, Clone)]
+pub(crate) enum NewCredential {
+    /// With this HMAC key.
+    Hs256 { key: Secret },
+    /// With this public key.
+    EdDsa { public_key: String },
+}
+
+/// An agent to be kept.
+#[derive(Debug, Clone)]
+pub(crate) struct NewAgent {
+    pub(crate) id: AgentId,
+    pub(crate) name: String,
+    pub(crate) credential: NewCredential,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) framework: Option<String>,
+    pub(crate) delegated_by: Option<String>,
+}
+
+/// What is to change in an agent.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AgentPatch {
+    pub(crate) name: Option<String>,
+    pub(crate) scopes: Option<Vec<String>>,
+    pub(crate) framework: Option<String>,
+}
+
+const AGENT_COLUMNS: &str = "id, name, org_id, state, state_reason, scopes, framework, \
+     delegated_by, risk_score, alg, credential, created_at, updated_at";
+
+impl AgentRecord {
+    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        let unreadable = StoreError::Unreadable(Noun::Agent);
+        let scopes: String = row.get("scopes")?;
+        let Ok(scopes) = serde_json::from_str(&scopes) else {
+            return Err(unreadable);
+        };
+        let alg: String = row.get("alg")?;
+        let public_key = match alg.as_str() {
+            "EdDSA" => String::from_utf8(row.get("credential")?).ok(),
+            _ => None,
+        };
+        let risk_score = RiskScore::new(row.get("risk_score")?);
+        Ok(Self {
+            id: row.get("id")?,
+            name: row.get("name")?,
+            org_id: row.get("org_id")?,
+            state: parse_state(&row.get::<_, String>("state")?)?,
+            state_reason: row.get("state_reason")?,
+            scopes,
+            framework: row.get("framework")?,
+            delegated_by: row.get("delegated_by")?,
+            risk: risk_score.level(),
+            risk_score,
+            alg,
+            public_key,
+            created_at: from_sql_integer(row.get("created_at")?),
+            updated_at: from_sql_integer(row.get("updated_at")?),
+        })
+    }
+
+    pub(super) fn by_id(
+        connection: &Connection,
+        org_id: &str,
+        id: &str,
+    ) -> Result<Self, StoreError> {
+        let sql = format!("SELECT {AGENT_COLUMNS} FROM cp_agents WHERE org_id = ?1 AND id = ?2");
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut rows = statement.query((org_id, id))?;
+        Self::read(rows.next()?.ok_or(StoreError::NotFound(Noun::Agent))?)
+    }
+}
+
+impl Store {
+    /// Keeps a new agent.
+    pub(crate) async fn register_agent(
+        &self,
+        org_id: String,
+        agent: NewAgent,
+    ) -> Result<AgentRecord, StoreError> {
+        let master = self.master().clone();
+        self.write(move |write| {
+            let id = agent.id.as_str();
+            let (alg, credential) = sealed(&master, &org_id, id, &agent.credential)?;
+            let now = sql_integer(clock::unix_seconds());
+            let inserted = write
+                .connection
+                .prepare_cached(
+                    "INSERT INTO cp_agents (org_id, id, name, state, alg, credential, scopes,
+                         framework, delegated_by, created_at, updated_at)
+                     VALUES (?1, ?2, ?3, 'active', ?4, ?5, ?6, ?7, ?8, ?9, ?9)
+                     ON CONFLICT DO NOTHING",
+                )?
+                .execute((
+                    &org_id,
+                    id,
+                    &agent.name,
+                    alg,
+                    credential,
+                    json_list(&agent.scopes),
+                    &agent.framework,
+                    &agent.delegated_by,
+                    now,
+                ))?;
+            if inserted == 0 {
+                return Err(StoreError::AlreadyExists(Noun::Agent));
+            }
+            write.touch(&org_id, &[SectionName::Agents])?;
+            AgentRecord::by_id(write.connection, &org_id, id)
+        })
+        .await
+    }
+
+    /// One agent.
+    pub(crate) async fn agent(
+        &self,
+        org_id: String,
+        id: String,
+    ) -> Result<AgentRecord, StoreError> {
+        self.read(move |connection| AgentRecord::by_id(connection, &org_id, &id))
+            .await
+    }
+
+    /// The organisation's agents, by id.
+    pub(crate) async fn agents(&self, org_id: String) -> Result<Vec<AgentRecord>, StoreError> {
+        self.read(move |connection| {
+            let sql =
+                format!("SELECT {AGENT_COLUMNS} FROM cp_agents WHERE org_id = ?1 ORDER BY id");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query([&org_id])?;
+            let mut agents = Vec::new();
+            while let Some(row) = rows.next()? {
+                agents.push(AgentRecord::read(row)?);
+            }
+            Ok(agents)
+        })
+        .await
+    }
+
+    /// Changes what the patch names.
+    pub(crate) async fn patch_agent(
+        &self,
+        org_id: String,
+        id: String,
+        patch: AgentPatch,
+    ) -> Result<AgentRecord, StoreError> {
+        self.write(move |write| {
+            let scopes = patch.scopes.as_deref().map(json_list);
+            let changed = write
+                .connection
+                .prepare_cached(
+                    "UPDATE cp_agents SET name = coalesce(?3, name), scopes = coalesce(?4, scopes),
+                         framework = coalesce(?5, framework), updated_at = ?6
+                     WHERE org_id = ?1 AND id = ?2",
+                )?
+                .execute((
+                    &org_id,
+                    &id,
+                    &patch.name,
+                    scopes,
+                    &patch.framework,
+                    sql_integer(clock::unix_seconds()),
+                ))?;
+            if changed == 0 {
+                return Err(StoreError::NotFound(Noun::Agent));
+            }
+            write.touch(&org_id, &[SectionName::Agents])?;
+            AgentRecord::by_id(write.connection, &org_id, &id)
+        })
+        .await
+    }
+
+    /// Replaces how the agent's JWTs are verified; the algorithm may change with it.
+    pub(crate) async fn rotate_agent(
+        &self,
+        org_id: String,
+        id: String,
+        credential: NewCredential,
+    ) -> Result<u64, StoreError> {
+        let master = self.master().clone();
+        self.write(move |write| {
+            let (alg, credential) = sealed(&master, &org_id, &id, &credential)?;
+            let changed = write
+                .connection
+                .prepare_cached(
+                    "UPDATE cp_agents SET alg = ?3, credential = ?4, updated_at = ?5
+                     WHERE org_id = ?1 AND id = ?2",
+                )?
+                .execute((
+                    &org_id,
+                    &id,
+                    alg,
+                    credential,
+                    sql_integer(clock::unix_seconds()),
+                ))?;
+            if changed == 0 {
+                return Err(StoreError::NotFound(Noun::Agent));
+            }
+            write.touch(&org_id, &[SectionName::Agents])
+        })
+        .await
+    }
+}
+
+/// The agent's state; none when it is not registered.
+pub(super) fn state_of(
+    connection: &Connection,
+    org_id: &str,
+    id: &str,
+) -> Result<Option<AgentState>, StoreError> {
+    let state: Option<String> = connection
+        .prepare_cached("SELECT state FROM cp_agents WHERE org_id = ?1 AND id = ?2")?
+        .query_row((org_id, id), |row| row.get(0))
+        .optional()?;
+    state.as_deref().map(parse_state).transpose()
+}
+
+pub(super) fn parse_state(word: &str) -> Result<AgentState, StoreError> {
+    [
+        AgentState::Active,
+        AgentState::Suspended,
+        AgentState::Killed,
+    ]
+    .into_iter()
+    .find(|state| state.as_str() == word)
+    .ok_or(StoreError::Unreadable(Noun::Agent))
+}
+
+fn json_list(list: &[String]) -> String {
+    serde_json::Value::from(list).to_string()
+}

@@ -1,0 +1,197 @@
+//! Tools, policies and settings.
+
+use clampd_token::tool_binding;
+use serde_json::json;
+
+use crate::scene::Scene;
+
+#[test]
+fn a_tool_is_bound_to_its_descriptor_and_its_tokens_to_its_upstream() {
+    let scene = Scene::new();
+    let descriptor = json!({ "name": "q", "description": "runs SQL" });
+    let tool = json!({
+        "scope": "db:read", "category": "database", "upstream": "http://127.0.0.1:9001/query",
+        "descriptor": descriptor,
+    });
+    let kept = scene
+        .admin()
+        .put("/v1/tools/database.query", &tool)
+        .expect(201);
+    assert_eq!(kept["audience"], "http://127.0.0.1:9001");
+    assert_eq!(kept["binding"], tool_binding(&descriptor));
+    let again = json!({ "scope": "db:read" });
+    let kept = scene
+        .admin()
+        .put("/v1/tools/database.query", &again)
+        .expect(200);
+    assert_eq!(
+        (&kept["audience"], &kept["category"]),
+        (&json!("database.query"), &json!("other"))
+    );
+    let described = json!({ "category": "other", "name": "database.query", "scope": "db:read" });
+    assert_eq!(kept["binding"], tool_binding(&described));
+    assert_eq!(
+        scene.admin().get("/v1/tools/database.query").expect(200),
+        kept
+    );
+}
+
+#[test]
+fn a_tools_name_may_hold_slashes() {
+    let scene = Scene::new();
+    scene
+        .admin()
+        .put("/v1/tools/files/read:v1", &json!({ "scope": "fs:read" }))
+        .expect(201);
+    let listed = scene.admin().get("/v1/tools").expect(200);
+    assert_eq!(listed["tools"][0]["name"], "files/read:v1");
+    assert_eq!(
+        scene.admin().delete("/v1/tools/files%2Fread:v1").status,
+        204
+    );
+    scene
+        .admin()
+        .get("/v1/tools/files/read:v1")
+        .expect_error(404, "tool_not_found");
+}
+
+#[test]
+fn policies_are_kept_in_the_form_that_the_bundle_carries() {
+    let scene = Scene::new();
+    let policy = json!({
+        "effect": "forbid", "reason": "payments are closed",
+        "when": [{ "category_in": ["payment"] }, { "risk_at_least": 0.4 }],
+    });
+    scene
+        .admin()
+        .put("/v1/policies/no-payments", &policy)
+        .expect(201);
+    scene
+        .admin()
+        .put("/v1/policies/no-payments", &policy)
+        .expect(200);
+    let kept = scene.admin().get("/v1/policies/no-payments").expect(200);
+    assert_eq!(
+        (&kept["id"], &kept["when"]),
+        (&json!("no-payments"), &policy["when"])
+    );
+    let policies = scene.bundle(0, 0).sections.policies.unwrap();
+    assert_eq!(policies.entries.len(), 1);
+    assert_eq!(scene.admin().delete("/v1/policies/no-payments").status, 204);
+    scene
+        .admin()
+        .get("/v1/policies/no-payments")
+        .expect_error(404, "policy_not_found");
+    let later = scene
+        .bundle(policies.revision, 0)
+        .sections
+        .policies
+        .unwrap();
+    assert!(later.entries.is_empty() && later.revision > policies.revision);
+}
+
+#[test]
+fn what_no_tool_policy_or_setting_can_be_is_refused() {
+    let scene = Scene::new();
+    let before = scene.bundle(0, 0).revision;
+    for (path, body, status, code) in [
+        (
+            "/v1/tools/a%20b",
+            json!({ "scope": "s" }),
+            422,
+            "invalid_value",
+        ),
+        ("/v1/tools/t", json!({}), 400, "invalid_body"),
+        ("/v1/tools/t", json!({ "scope": "" }), 422, "invalid_value"),
+        (
+            "/v1/tools/t",
+            json!({ "scope": "s", "category": "rocket" }),
+            400,
+            "invalid_body",
+        ),
+        (
+            "/v1/tools/t",
+            json!({ "scope": "s", "upstream": "file:///x" }),
+            422,
+            "invalid_value",
+        ),
+        (
+            "/v1/tools/t",
+            json!({ "scope": "s", "audience": "a b" }),
+            422,
+            "invalid_value",
+        ),
+        (
+            "/v1/policies/p",
+            json!({ "effect": "forbid" }),
+            400,
+            "invalid_body",
+        ),
+        (
+            "/v1/policies/p",
+            json!({ "effect": "maybe", "reason": "r" }),
+            400,
+            "invalid_body",
+        ),
+        (
+            "/v1/policies/p%20",
+            json!({ "effect": "flag", "reason": "r" }),
+            422,
+            "invalid_value",
+        ),
+        (
+            "/v1/policies/p",
+            json!({ "effect": "flag", "reason": "r", "when": [{ "risk_at_least": 7 }] }),
+            422,
+            "invalid_value",
+        ),
+        (
+            "/v1/policies/p",
+            json!({ "effect": "flag", "reason": "r", "when": [{ "agent_in": [] }] }),
+            422,
+            "invalid_value",
+        ),
+        (
+            "/v1/settings",
+            json!({ "block_at": 2, "flag_at": 0.1 }),
+            422,
+            "invalid_value",
+        ),
+        (
+            "/v1/settings",
+            json!({ "block_at": 0.3, "flag_at": 0.4 }),
+            422,
+            "invalid_value",
+        ),
+        (
+            "/v1/settings",
+            json!({ "block_at": "high", "flag_at": 0.4 }),
+            400,
+            "invalid_body",
+        ),
+    ] {
+        scene.admin().put(path, &body).expect_error(status, code);
+    }
+    assert_eq!(scene.bundle(0, 0).revision, before);
+}
+
+#[test]
+fn the_trust_root_can_be_asked_for_again() {
+    let scene = Scene::new();
+    let organisation = scene.admin().get("/v1/organisation").expect(200);
+    assert_eq!(organisation["trust_root"], scene.keys.trust_root);
+    assert_eq!(
+        (&organisation["id"], &organisation["name"]),
+        (&json!("org_a"), &json!("A"))
+    );
+}
+
+#[test]
+fn settings_reach_the_bundle() {
+    let scene = Scene::new();
+    let settings = json!({ "block_at": 0.9, "flag_at": 0.5 });
+    scene.admin().put("/v1/settings", &settings).expect(200);
+    assert_eq!(scene.admin().get("/v1/settings").expect(200), settings);
+    let entries = scene.bundle(0, 0).sections.settings.unwrap().entries;
+    assert_eq!(serde_json::to_value(entries).unwrap(), settings);
+}

@@ -1,0 +1,24 @@
+//! What the control plane promises, tested over HTTP against the real service.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic here is a failed promise, not an outage"
+)]
+
+mod access;
+mod agents;
+mod audit;
+mod bundle;
+mod catalogue;
+mod client;
+mod documentation;
+mod durability;
+mod kill;
+mod local_mint;
+mod process;
+mod requests;
+mod scene;
+mod tokens;

@@ -1,0 +1,251 @@
+//! Which requests are for the guard, and what every one of them must show first.
+
+use clampd_model::AgentId;
+
+use crate::{
+    Config, ErrorCode, Head, Micros, Refusal, Seed, Snapshot,
+    delegation::Delegation,
+    identity::{KeyDemand, identify},
+    step::Reading,
+    tool_call::Admitted,
+};
+
+/// What a path and method ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// `POST /v1/proxy`
+    Proxy,
+    /// `POST /v1/verify`
+    Verify,
+    /// `POST /v1/inspect`
+    Inspect,
+    /// `POST /v1/scan-input`
+    ScanInput,
+    /// `POST /v1/scan-output`
+    ScanOutput,
+    /// `POST` on an MCP path.
+    Mcp,
+    /// `GET` or `DELETE` on an MCP path: no body may come with it.
+    McpSession,
+    /// `GET /health`
+    Health,
+    /// `GET /.well-known/jwks.json`
+    Jwks,
+    /// `GET /metrics`: Envoy answers it.
+    Metrics,
+}
+
+/// What a request says of itself, beside who sends it.
+#[derive(Debug, Clone)]
+pub(crate) struct Meta {
+    pub(crate) request_id: String,
+    /// The nonce for a token of this request.
+    pub(crate) jti: String,
+    pub(crate) started: Micros,
+    pub(crate) session_id: Option<String>,
+    pub(crate) trace_id: Option<String>,
+    /// The tools that this request allows itself, where it says so.
+    pub(crate) authorized_tools: Option<Vec<String>>,
+    pub(crate) delegation: Delegation,
+}
+
+const SESSION_BYTES_MAX: usize = 128;
+const AUTHORIZED_TOOLS_MAX: usize = 100;
+
+impl Endpoint {
+    /// Finds the endpoint of a request.
+    pub(crate) fn of(head: &Head, config: &Config) -> Result<Self, Refusal> {
+        let method = head.value(":method").unwrap_or_default();
+        let target = head.value(":path").unwrap_or_default();
+        let path = target.split(['?', '#']).next().unwrap_or_default();
+        if method == "CONNECT" || head.has("upgrade") || head.has(":protocol") {
+            return Err(ErrorCode::UpgradeRefused.because("protocol upgrades are not let through"));
+        }
+        let (endpoint, wanted) = match path {
+            "/v1/proxy" => (Self::Proxy, "POST"),
+            "/v1/verify" => (Self::Verify, "POST"),
+            "/v1/inspect" => (Self::Inspect, "POST"),
+            "/v1/scan-input" => (Self::ScanInput, "POST"),
+            "/v1/scan-output" => (Self::ScanOutput, "POST"),
+            "/health" => (Self::Health, "GET"),
+            "/metrics" => (Self::Metrics, "GET"),
+            "/.well-known/jwks.json" => (Self::Jwks, "GET"),
+            path if config.mcp_paths.iter().any(|p| p == path) => match method {
+                "GET" | "DELETE" => return Ok(Self::McpSession),
+                _ => (Self::Mcp, "POST"),
+            },
+            _ => return Err(ErrorCode::NotFound.because("no such endpoint")),
+        };
+        if method == wanted {
+            Ok(endpoint)
+        } else {
+            Err(ErrorCode::MethodNotAllowed.because(format!("this endpoint answers {wanted}")))
+        }
+    }
+
+    /// What the audit trail calls it.
+    pub(crate) fn action(self) -> &'static str {
+        match self {
+            Self::Proxy => "proxy",
+            Self::Verify => "verify",
+            Self::Inspect => "inspect",
+            Self::ScanInput => "scan-input",
+            Self::ScanOutput => "scan-output",
+            Self::Mcp | Self::McpSession => "mcp",
+            Self::Health => "health",
+            Self::Jwks => "jwks",
+            Self::Metrics => "metrics",
+        }
+    }
+}
+
+/// Authenticates a request before anything of its body is looked at.
+pub(crate) fn admit(
+    snapshot: &Snapshot,
+    head: &Head,
+    endpoint: Endpoint,
+    seed: &Seed,
+    request_id: &str,
+) -> Result<Reading, Refusal> {
+    let demand = match endpoint {
+        Endpoint::Mcp | Endpoint::McpSession => KeyDemand::Optional,
+        _ => KeyDemand::Required,
+    };
+    let caller = identify(snapshot, head, demand, seed.now)?;
+    refuse_encodings(head)?;
+    let delegation = Delegation::from_head(head)?;
+    delegation.check(snapshot, &caller.agent)?;
+    let meta = Meta {
+        request_id: request_id.to_owned(),
+        jti: hex(seed.random.get(16..).unwrap_or_default()),
+        started: seed.now,
+        session_id: session_id(head)?,
+        trace_id: trace_id(head),
+        authorized_tools: authorized_tools(head)?,
+        delegation,
+    };
+    let mcp_names = (
+        header_word(head, "mcp-method"),
+        header_word(head, "mcp-name"),
+    );
+    Ok(Reading {
+        admitted: Admitted {
+            endpoint,
+            caller,
+            meta,
+            mcp_names,
+        },
+    })
+}
+
+/// The id of a request: a version 4 UUID (RFC 9562) of 16 random bytes.
+pub(crate) fn request_id(seed: &Seed) -> String {
+    let mut bytes = [0_u8; 16];
+    bytes
+        .iter_mut()
+        .zip(seed.random)
+        .for_each(|(to, from)| *to = from);
+    let mut id = hex(&bytes);
+    // Version and variant, then the hyphens from the back so that places stay.
+    id.replace_range(12..13, "4");
+    let variant = match bytes.get(8).map_or(0, |b| b & 3) {
+        0 => "8",
+        1 => "9",
+        2 => "a",
+        _ => "b",
+    };
+    id.replace_range(16..17, variant);
+    for at in [20, 16, 12, 8] {
+        id.insert(at, '-');
+    }
+    id
+}
+
+/// Every encoding that Envoy's decompressors have left is one that cannot be looked into.
+fn refuse_encodings(head: &Head) -> Result<(), Refusal> {
+    let identity = |value: &[u8]| value.is_empty() || value.eq_ignore_ascii_case(b"identity");
+    if head.values("content-encoding").all(identity) {
+        Ok(())
+    } else {
+        Err(ErrorCode::UnsupportedEncoding.because("content-encoding cannot be inspected"))
+    }
+}
+
+fn session_id(head: &Head) -> Result<Option<String>, Refusal> {
+    let bad = || {
+        ErrorCode::InvalidSessionId
+            .because("X-AG-Session must be 1 to 128 characters of A-Z a-z 0-9 _ : . -")
+    };
+    if !head.has("x-ag-session") {
+        return Ok(None);
+    }
+    let id = head.value("x-ag-session").ok_or_else(bad)?;
+    let well_formed = AgentId::parse(id).is_ok() && id.len() <= SESSION_BYTES_MAX;
+    if well_formed {
+        Ok(Some(id.to_owned()))
+    } else {
+        Err(bad())
+    }
+}
+
+fn authorized_tools(head: &Head) -> Result<Option<Vec<String>>, Refusal> {
+    const NAME: &str = "x-ag-authorized-tools";
+    if !head.has(NAME) {
+        return Ok(None);
+    }
+    let csv = head.value(NAME).ok_or_else(|| {
+        ErrorCode::InvalidHeader.because("X-AG-Authorized-Tools must be one readable header")
+    })?;
+    let tools: Vec<String> = csv
+        .split(',')
+        .map(str::trim)
+        .filter(|t| !t.is_empty())
+        .map(str::to_owned)
+        .collect();
+    if tools.len() > AUTHORIZED_TOOLS_MAX {
+        return Err(
+            ErrorCode::InvalidHeader.because("X-AG-Authorized-Tools must name at most 100 tools")
+        );
+    }
+    Ok(Some(tools))
+}
+
+/// The trace id of a `traceparent` (W3C Trace Context section 3.2).
+fn trace_id(head: &Head) -> Option<String> {
+    let id = head.value("traceparent")?.split('-').nth(1)?;
+    let well_formed = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
+    well_formed.then(|| id.to_ascii_lowercase())
+}
+
+fn header_word(head: &Head, name: &str) -> Option<String> {
+    head.has(name)
+        .then(|| head.value(name).unwrap_or_default().to_owned())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::request_id;
+    use crate::Seed;
+
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_request_id_is_a_random_uuid() {
+        let id = request_id(&Seed {
+            now: 0,
+            random: [0xff; 32],
+        });
+        assert_eq!(id, "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+}

@@ -1,0 +1,343 @@
+//! The gateway's configuration: as written, and as used.
+
+use std::collections::BTreeMap;
+
+use clampd_model::Secret;
+use clampd_token::VerifyingKey;
+use serde::Deserialize;
+
+/// The largest body cap that can be set: the filter must stay under Envoy's buffer limit and
+/// wasm's memory.
+const BODY_BYTES_CEILING: usize = 8 * 1024 * 1024;
+
+/// The configuration as used.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How the control plane is reached.
+    pub control_plane: ControlPlane,
+    /// Whose signature makes a bundle good.
+    pub trust_root: VerifyingKey,
+    /// Who signs micro-tokens.
+    pub mint: Mint,
+    /// What happens when the control plane should sign and cannot.
+    pub mint_failure: MintFailure,
+    /// The largest body that is read, in bytes.
+    pub body_bytes_max: usize,
+    /// Envoy clusters by the origin (`http://host:port`) that they reach.
+    pub upstreams: BTreeMap<String, String>,
+    /// Clusters that reach any catalogued origin, by scheme.
+    pub egress: BTreeMap<String, String>,
+    /// How long a tool may take to answer, in milliseconds.
+    pub tool_timeout_ms: u64,
+    /// Paths that carry MCP.
+    pub mcp_paths: Vec<String>,
+    /// How a blocked MCP call is answered.
+    pub mcp_denial: McpDenial,
+    /// Whether the pipeline is logged.
+    pub trace: Trace,
+}
+
+/// How the control plane is reached.
+#[derive(Debug, Clone)]
+pub struct ControlPlane {
+    /// The Envoy cluster.
+    pub cluster: String,
+    /// The `:authority` to ask for.
+    pub authority: String,
+    /// The key that this proxy shows.
+    pub key: Secret,
+    /// How long a call may take, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// Who signs micro-tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mint {
+    /// The control plane, one call each.
+    Exchange,
+    /// The filter, with a key that the control plane derived for this proxy.
+    Local,
+}
+
+/// What happens when the control plane should sign and cannot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MintFailure {
+    /// The call is refused.
+    Deny,
+    /// The filter signs, and the token says `degraded`.
+    Degrade,
+}
+
+/// How a blocked MCP call is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum McpDenial {
+    /// A result with `isError`, which the model reads.
+    Result,
+    /// A JSON-RPC error.
+    Error,
+    /// HTTP 403 with the gateway's own error body.
+    Http,
+}
+
+/// Whether the pipeline is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trace {
+    /// No.
+    Off,
+    /// A line a stage at Envoy's info level; never the text that matched.
+    Pipeline,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// It is not JSON of the configuration's shape.
+    #[error("configuration: {0}")]
+    Shape(String),
+    /// A field has a value that cannot be used.
+    #[error("configuration field `{field}`: {wanted}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// What was wanted.
+        wanted: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    /// `gateway`: the only mode of this version.
+    mode: Mode,
+    /// How the control plane is reached.
+    control_plane: WrittenControlPlane,
+    /// The environment variable that holds the public key of the bundles.
+    trust_root_env: String,
+    #[serde(default = "exchange")]
+    mint: Mint,
+    #[serde(default = "deny")]
+    mint_failure: MintFailure,
+    #[serde(default = "body_bytes_max")]
+    body_bytes_max: usize,
+    #[serde(default)]
+    upstreams: BTreeMap<String, String>,
+    #[serde(default)]
+    egress: BTreeMap<String, String>,
+    #[serde(default = "tool_timeout_ms")]
+    tool_timeout_ms: u64,
+    #[serde(default)]
+    mcp: WrittenMcp,
+    #[serde(default = "off")]
+    trace: Trace,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    Gateway,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenControlPlane {
+    cluster: String,
+    authority: String,
+    /// The environment variable that holds this proxy's key.
+    key_env: String,
+    #[serde(default = "control_plane_timeout_ms")]
+    timeout_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenMcp {
+    #[serde(default)]
+    paths: Vec<String>,
+    #[serde(default = "denial_result")]
+    denial: McpDenial,
+}
+
+impl Default for WrittenMcp {
+    fn default() -> Self {
+        Self {
+            paths: Vec::new(),
+            denial: McpDenial::Result,
+        }
+    }
+}
+
+fn exchange() -> Mint {
+    Mint::Exchange
+}
+fn deny() -> MintFailure {
+    MintFailure::Deny
+}
+fn off() -> Trace {
+    Trace::Off
+}
+fn denial_result() -> McpDenial {
+    McpDenial::Result
+}
+fn body_bytes_max() -> usize {
+    512 * 1024
+}
+fn control_plane_timeout_ms() -> u64 {
+    1_000
+}
+fn tool_timeout_ms() -> u64 {
+    15_000
+}
+
+impl Config {
+    /// Reads a configuration in JSON; secrets and keys come from the environment by name.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the field's name.
+    pub fn parse(
+        json: &[u8],
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let written: Written =
+            serde_json::from_slice(json).map_err(|e| ConfigError::Shape(e.to_string()))?;
+        let Mode::Gateway = written.mode;
+        let from_environment = |field: &'static str, name: &str| {
+            environment(name)
+                .filter(|v| !v.trim().is_empty())
+                .ok_or_else(|| {
+                    field_error(field, format!("environment variable `{name}` must be set"))
+                })
+        };
+        let key = from_environment("control_plane.key_env", &written.control_plane.key_env)?;
+        let root = from_environment("trust_root_env", &written.trust_root_env)?;
+        let trust_root = VerifyingKey::parse(root.trim())
+            .map_err(|e| field_error("trust_root_env", e.to_string()))?;
+        if !(1..=BODY_BYTES_CEILING).contains(&written.body_bytes_max) {
+            let wanted = format!("must be 1 to {BODY_BYTES_CEILING}");
+            return Err(field_error("body_bytes_max", wanted));
+        }
+        for (field, timeout_ms) in [
+            ("control_plane.timeout_ms", written.control_plane.timeout_ms),
+            ("tool_timeout_ms", written.tool_timeout_ms),
+        ] {
+            if !(1..=600_000).contains(&timeout_ms) {
+                return Err(field_error(field, "must be 1 to 600000".into()));
+            }
+        }
+        if let Some(path) = written.mcp.paths.iter().find(|p| !p.starts_with('/')) {
+            return Err(field_error(
+                "mcp.paths",
+                format!("`{path}` must start with `/`"),
+            ));
+        }
+        if written.mcp.paths.iter().any(|p| p.starts_with("/v1/")) {
+            return Err(field_error("mcp.paths", "must not lie under `/v1/`".into()));
+        }
+        for origin in written.upstreams.keys() {
+            let rest = origin
+                .strip_prefix("http://")
+                .or(origin.strip_prefix("https://"));
+            if !rest.is_some_and(|r| !r.is_empty() && !r.contains('/')) {
+                let wanted = format!("`{origin}` must be an origin such as `http://host:port`");
+                return Err(field_error("upstreams", wanted));
+            }
+        }
+        if written
+            .egress
+            .keys()
+            .any(|scheme| scheme != "http" && scheme != "https")
+        {
+            return Err(field_error(
+                "egress",
+                "keys must be `http` or `https`".into(),
+            ));
+        }
+        Ok(Self {
+            control_plane: ControlPlane {
+                cluster: written.control_plane.cluster,
+                authority: written.control_plane.authority,
+                key: Secret::new(key.trim()),
+                timeout_ms: written.control_plane.timeout_ms,
+            },
+            trust_root,
+            mint: written.mint,
+            mint_failure: written.mint_failure,
+            body_bytes_max: written.body_bytes_max,
+            upstreams: written.upstreams,
+            egress: written.egress,
+            tool_timeout_ms: written.tool_timeout_ms,
+            mcp_paths: written.mcp.paths,
+            mcp_denial: written.mcp.denial,
+            trace: written.trace,
+        })
+    }
+}
+
+fn field_error(field: &'static str, wanted: String) -> ConfigError {
+    ConfigError::Field { field, wanted }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, ConfigError};
+
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const ROOT: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+
+    fn parse(json: &str) -> Result<Config, ConfigError> {
+        Config::parse(json.as_bytes(), |name| match name {
+            "KEY" => Some("ag_live_k".to_owned()),
+            "ROOT" => Some(ROOT.to_owned()),
+            "BAD" => Some("short".to_owned()),
+            _ => None,
+        })
+    }
+
+    fn with(extra: &str) -> String {
+        format!(
+            r#"{{"mode":"gateway","trust_root_env":"ROOT",
+            "control_plane":{{"cluster":"c","authority":"a","key_env":"KEY"}}{extra}}}"#
+        )
+    }
+
+    #[test]
+    fn little_needs_to_be_said() {
+        let config = parse(&with("")).unwrap();
+        assert_eq!(config.body_bytes_max, 512 * 1024);
+        assert_eq!(config.mcp_paths, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_bad_configuration_is_refused_with_the_fields_name() {
+        for (json, name) in [
+            (with(r#","body_bytes_max":0"#), "body_bytes_max"),
+            (with(r#","body_bytes_max":99999999"#), "body_bytes_max"),
+            (with(r#","tool_timeout_ms":0"#), "tool_timeout_ms"),
+            (with(r#","mint":"maybe""#), "maybe"),
+            (with(r#","mint_failur":"deny""#), "mint_failur"),
+            (with(r#","mcp":{"paths":["mcp"]}"#), "mcp.paths"),
+            (with(r#","mcp":{"paths":["/v1/x"]}"#), "mcp.paths"),
+            (with(r#","upstreams":{"http://a/b":"c"}"#), "upstreams"),
+            (with(r#","egress":{"ftp":"c"}"#), "egress"),
+            (with("").replace("ROOT", "BAD"), "trust_root_env"),
+            (with("").replace("ROOT", "NONE"), "trust_root_env"),
+            (with("").replace("KEY", "NONE"), "control_plane.key_env"),
+            (with("").replace("gateway", "open"), "open"),
+            ("{}".into(), "mode"),
+            ("".into(), "configuration"),
+        ] {
+            let error = parse(&json).unwrap_err().to_string();
+            assert!(error.contains(name), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_key_is_not_printed() {
+        assert!(!format!("{:?}", parse(&with("")).unwrap()).contains("ag_live_k"));
+    }
+}

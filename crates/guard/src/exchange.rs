@@ -1,0 +1,320 @@
+//! The life of one exchange, step by step.
+
+use clampd_detect::Detector;
+
+use crate::{
+    Answer, Asking, Config, ErrorCode, Head, Micros, Reading, Refusal, Reply, Seed, Snapshot, Step,
+    admit::{Endpoint, admit, request_id},
+    forward::{Forwarding, Target},
+    identity::may_act,
+    mcp::{Denier, Post, Stage},
+    mint::{self, MintStart, Minted, Minting},
+    outcome::{Going, done, go_on, health, not_ready, passed, recorded, refuse, stopped},
+    record,
+    tool_call::{Admitted, CallBody, JudgedCall, Outlet, ToolCall},
+};
+
+/// Judges exchanges. One is built per worker and shared by all its exchanges.
+#[derive(Debug)]
+pub struct Guard {
+    detector: Detector,
+    config: Config,
+}
+
+impl Guard {
+    /// A guard with its detector and configuration.
+    pub fn new(detector: Detector, config: Config) -> Self {
+        Self { detector, config }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn detector(&self) -> &Detector {
+        &self.detector
+    }
+
+    /// Looks at a request's head. `snapshot` is what is in force, if anything is.
+    pub fn begin(&self, snapshot: Option<&Snapshot>, head: &Head, seed: &Seed) -> Step {
+        let id = request_id(seed);
+        let endpoint = match Endpoint::of(head, &self.config) {
+            Ok(Endpoint::Metrics) => return Step::Pass,
+            Ok(endpoint) => endpoint,
+            Err(refusal) => return refuse(&refusal, &id),
+        };
+        let good = snapshot.filter(|snapshot| snapshot.is_good_at(seed.now));
+        if endpoint == Endpoint::Health {
+            return done(health(snapshot, good));
+        }
+        let Some(snapshot) = good else {
+            return refuse(&not_ready(), &id);
+        };
+        if endpoint == Endpoint::Jwks {
+            return done(Reply::json(200, snapshot.jwks()));
+        }
+        match admit(snapshot, head, endpoint, seed, &id) {
+            Ok(reading) => Step::Read(Box::new(reading)),
+            Err(refusal) => refuse(&refusal, &id),
+        }
+    }
+
+    /// Judges a request by its whole body.
+    pub fn read(
+        &self,
+        snapshot: Option<&Snapshot>,
+        reading: Reading,
+        body: &[u8],
+        now: Micros,
+    ) -> Step {
+        let admitted = reading.admitted;
+        let Some(snapshot) = snapshot.filter(|s| s.is_good_at(now)) else {
+            return refuse(&not_ready(), &admitted.meta.request_id);
+        };
+        if body.len() > self.config.body_bytes_max {
+            return self.too_large(Reading { admitted });
+        }
+        if let Err(refusal) = may_act(snapshot, &admitted.caller.agent) {
+            return recorded(snapshot, &admitted, &refusal, now);
+        }
+        let judged = match admitted.endpoint {
+            Endpoint::Proxy | Endpoint::Verify => {
+                return self.read_call(snapshot, admitted, body, now);
+            }
+            Endpoint::Mcp => return self.read_mcp(snapshot, admitted, body, now),
+            Endpoint::Inspect => self.inspect(snapshot, &admitted, body, now),
+            Endpoint::ScanInput | Endpoint::ScanOutput => self.scan(snapshot, &admitted, body, now),
+            Endpoint::McpSession if body.is_empty() => {
+                let event = record::begin(&admitted, snapshot, "session");
+                let denier = Denier::for_nobody(self.config.mcp_denial);
+                return go_on(Going::without_token(admitted, event, denier), now);
+            }
+            _ => Err(ErrorCode::InvalidBody.because("no body may come with this method")),
+        };
+        match judged {
+            Ok(judgement) => Step::Done(Box::new(judgement)),
+            Err(refusal) => recorded(snapshot, &admitted, &refusal, now),
+        }
+    }
+
+    /// The refusal of a body that is larger than is read; told before it has come whole.
+    pub fn too_large(&self, reading: Reading) -> Step {
+        let limit = self.config.body_bytes_max;
+        let message = format!("body must be at most {limit} bytes");
+        refuse(
+            &ErrorCode::PayloadTooLarge.because(message),
+            &reading.admitted.meta.request_id,
+        )
+    }
+
+    /// Goes on with what a call-out brought; `None` when it brought nothing.
+    pub fn answer(
+        &self,
+        snapshot: Option<&Snapshot>,
+        asking: Asking,
+        answer: Option<Answer>,
+        now: Micros,
+    ) -> Step {
+        let call = match &asking {
+            Asking::Mint(minting) => &minting.call,
+            Asking::Forward(forwarding) => &forwarding.call,
+        };
+        let Some(snapshot) = snapshot.filter(|s| s.is_good_at(now)) else {
+            return call.refuse(&not_ready(), now);
+        };
+        // The last gate: an agent killed while we waited gets nothing.
+        let Admitted { caller, meta, .. } = &call.admitted;
+        let still = may_act(snapshot, &caller.agent)
+            .and_then(|()| meta.delegation.check(snapshot, &caller.agent));
+        if let Err(refusal) = still {
+            return call.refuse(&refusal, now);
+        }
+        match asking {
+            Asking::Mint(Minting { call }) => {
+                match mint::finish(&self.config, snapshot, &call, answer, now) {
+                    Ok(minted) => self.send(call, minted, now),
+                    Err(refusal) => call.refuse(&refusal, now),
+                }
+            }
+            Asking::Forward(forwarding) => self.hand_back(snapshot, forwarding, answer, now),
+        }
+    }
+
+    fn read_call(
+        &self,
+        snapshot: &Snapshot,
+        mut admitted: Admitted,
+        body: &[u8],
+        now: Micros,
+    ) -> Step {
+        let delegation = std::mem::take(&mut admitted.meta.delegation);
+        let body = match CallBody::read(body, delegation) {
+            Ok(body) => body,
+            Err(refusal) => return recorded(snapshot, &admitted, &refusal, now),
+        };
+        admitted.meta.delegation = body.delegation;
+        let outlet = match self.outlet(snapshot, admitted.endpoint, &body.call, &body.target_url) {
+            Ok(outlet) => outlet,
+            Err(refusal) => return recorded(snapshot, &admitted, &refusal, now),
+        };
+        let action = admitted.endpoint.action();
+        match self.judge(snapshot, admitted.clone(), &body.call, outlet, action) {
+            Ok(call) => self.mint_or_deny(snapshot, call, now),
+            Err(refusal) => recorded(snapshot, &admitted, &refusal, now),
+        }
+    }
+
+    fn outlet(
+        &self,
+        snapshot: &Snapshot,
+        endpoint: Endpoint,
+        call: &ToolCall,
+        target_url: &str,
+    ) -> Result<Outlet, Refusal> {
+        if target_url.is_empty() {
+            return Ok(Outlet::Caller);
+        }
+        let tool = snapshot
+            .tool(&call.tool)
+            .ok_or_else(|| ErrorCode::ToolNotRegistered.because("tool is not in the catalogue"))?;
+        let target = Target::check(&self.config, tool, target_url, &call.params)?;
+        match endpoint {
+            Endpoint::Proxy => Ok(Outlet::Target(target)),
+            _ => Ok(Outlet::Caller),
+        }
+    }
+
+    fn read_mcp(&self, snapshot: &Snapshot, admitted: Admitted, body: &[u8], now: Micros) -> Step {
+        let post = match Post::read(body, &admitted.mcp_names) {
+            Ok(post) => post,
+            Err(refusal) => return recorded(snapshot, &admitted, &refusal, now),
+        };
+        let denier = post.denier(self.config.mcp_denial);
+        let refused = |refusal: &Refusal| {
+            let event = record::begin(&admitted, snapshot, post.action());
+            let event = record::end(record::with_refusal(event, refusal), now);
+            let reply = denier.refuse(Stage::Call, refusal, &admitted.meta.request_id);
+            stopped(reply, vec![event])
+        };
+        let stops = match self.judge_other_messages(snapshot, &post) {
+            Ok(stops) => stops,
+            Err(refusal) => return refused(&refusal),
+        };
+        if let Some(decision) = stops {
+            let event = record::begin(&admitted, snapshot, post.action());
+            let event = record::end(record::with_decision(event, &decision), now);
+            return stopped(
+                denier.deny(Stage::Call, &decision, &admitted.meta.request_id),
+                vec![event],
+            );
+        }
+        let call = match post.call() {
+            Ok(Some(call)) => call,
+            Ok(None) => {
+                let event = record::begin(&admitted, snapshot, post.action());
+                return go_on(Going::without_token(admitted, event, denier), now);
+            }
+            Err(refusal) => return refused(&refusal),
+        };
+        let outlet = Outlet::Upstream(post.denier(self.config.mcp_denial));
+        match self.judge(snapshot, admitted.clone(), call, outlet, "tools/call") {
+            Ok(call) => self.mint_or_deny(snapshot, call, now),
+            Err(refusal) => refused(&refusal),
+        }
+    }
+
+    fn mint_or_deny(&self, snapshot: &Snapshot, call: JudgedCall, now: Micros) -> Step {
+        if !call.decision.verdict.lets_pass() {
+            return call.deny(now);
+        }
+        match mint::start(&self.config, snapshot, &call, now) {
+            Ok(MintStart::Minted(minted)) => self.send(call, minted, now),
+            Ok(MintStart::Ask(callout)) => {
+                Step::Ask(callout, Box::new(Asking::Mint(Minting { call })))
+            }
+            Err(refusal) => call.refuse(&refusal, now),
+        }
+    }
+
+    /// An allowed call with its token goes where it was meant to go.
+    fn send(&self, mut call: JudgedCall, minted: Minted, now: Micros) -> Step {
+        if minted.degraded {
+            call.event.degraded_stages.push("token".to_owned());
+        }
+        match &call.outlet {
+            Outlet::Caller => {
+                let reply = call.reply(Some(minted.token), None, now);
+                passed(call, reply, now)
+            }
+            Outlet::Target(target) => {
+                let callout = target.callout(&self.config, &minted.token, &call);
+                let forwarding = Forwarding {
+                    call,
+                    token: minted.token,
+                    sent_at: now,
+                };
+                Step::Ask(callout, Box::new(Asking::Forward(forwarding)))
+            }
+            Outlet::Upstream(_) => go_on(Going::with_token(call, minted.token), now),
+        }
+    }
+
+    /// What the tool answered goes back to the caller, unless it must not.
+    fn hand_back(
+        &self,
+        snapshot: &Snapshot,
+        forwarding: Forwarding,
+        answer: Option<Answer>,
+        now: Micros,
+    ) -> Step {
+        let Forwarding {
+            mut call,
+            token,
+            sent_at,
+        } = forwarding;
+        let Some(answer) = answer else {
+            call.event.degraded_stages.push("forward".to_owned());
+            call.decision.reason = "the call was allowed, but its tool gave no answer".to_owned();
+            let reply = call.reply(Some(token), None, now);
+            return passed(call, reply, now);
+        };
+        match self.inspect_answer(snapshot, &mut call, &answer, (sent_at, now)) {
+            Ok((response, None)) => {
+                let reply = call.reply(Some(token), Some(response), now);
+                passed(call, reply, now)
+            }
+            Ok((_, Some(decision))) => {
+                call.event = record::with_decision(call.event, &decision);
+                call.event.scope_granted = None;
+                call.decision = decision;
+                call.deny(now)
+            }
+            Err(refusal) => call.refuse(&refusal, now),
+        }
+    }
+}
+
+impl JudgedCall {
+    /// The end of a call that was judged and is stopped.
+    fn deny(self, now: Micros) -> Step {
+        let reply = match &self.outlet {
+            Outlet::Upstream(denier) => {
+                denier.deny(Stage::Call, &self.decision, &self.admitted.meta.request_id)
+            }
+            _ => self.reply(None, None, now),
+        };
+        stopped(reply, vec![record::end(self.event, now)])
+    }
+
+    /// The end of a call that may not go on for another reason.
+    fn refuse(&self, refusal: &Refusal, now: Micros) -> Step {
+        let id = &self.admitted.meta.request_id;
+        let reply = match &self.outlet {
+            Outlet::Upstream(denier) => denier.refuse(Stage::Call, refusal, id),
+            _ => refusal.reply(id),
+        };
+        let event = record::with_refusal(self.event.clone(), refusal);
+        stopped(reply, vec![record::end(event, now)])
+    }
+}

@@ -1,0 +1,253 @@
+//! Forwarding an allowed call to its tool, and looking at what comes back.
+
+use serde_json::Value;
+
+use clampd_model::{ObservedResponse, Tool};
+
+use crate::{
+    Answer, Callout, Config, Decision, ErrorCode, Guard, Micros, Refusal, Snapshot,
+    decide::{judge_text, stop_encoded},
+    json::parse_strict,
+    record,
+    tool_call::JudgedCall,
+};
+
+/// A place that a call may be forwarded to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    cluster: String,
+    authority: String,
+    path: String,
+    body: Vec<u8>,
+}
+
+/// A call that waits for what its tool answers.
+#[derive(Debug)]
+pub struct Forwarding {
+    pub(crate) call: JudgedCall,
+    pub(crate) token: String,
+    pub(crate) sent_at: Micros,
+}
+
+/// The longest target URL, in bytes.
+const TARGET_BYTES_MAX: usize = 2048;
+
+impl Target {
+    /// Checks that `url` lies under the upstream of `tool` and can be reached.
+    ///
+    /// The comparison is by bytes on a restricted alphabet, so that no other reader of the URL can
+    /// find another host in it.
+    pub(crate) fn check(
+        config: &Config,
+        tool: &Tool,
+        url: &str,
+        params: &Value,
+    ) -> Result<Self, Refusal> {
+        let blocked = |why: &str| ErrorCode::SsrfBlocked.because(format!("target_url {why}"));
+        let upstream = tool
+            .upstream
+            .as_deref()
+            .ok_or_else(|| blocked("is not for this tool"))?;
+        if url.len() > TARGET_BYTES_MAX || !url.bytes().all(is_plain_url_byte) {
+            return Err(blocked("has characters that are not let through"));
+        }
+        let rest = url
+            .strip_prefix(upstream.trim_end_matches('/'))
+            .filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+            .ok_or_else(|| blocked("does not lie under the tool's upstream"))?;
+        if has_dot_segment(rest) {
+            return Err(blocked("must not have `.` or `..` segments"));
+        }
+        let (scheme, after) = url
+            .split_once("://")
+            .ok_or_else(|| blocked("has no scheme"))?;
+        let end = after.find(['/', '?']).unwrap_or(after.len());
+        let (authority, path) = after.split_at_checked(end).unwrap_or((after, ""));
+        if authority.is_empty() || authority.contains('@') {
+            return Err(blocked("has no plain host"));
+        }
+        let origin = format!("{scheme}://{authority}");
+        let cluster = config
+            .upstreams
+            .get(&origin)
+            .or_else(|| config.egress.get(scheme))
+            .ok_or_else(|| blocked("is reached by no cluster of this gateway"))?;
+        let path = if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("/{path}")
+        };
+        Ok(Self {
+            cluster: cluster.clone(),
+            authority: authority.to_owned(),
+            path,
+            body: params.to_string().into_bytes(),
+        })
+    }
+
+    /// The call to the tool.
+    pub(crate) fn callout(&self, config: &Config, token: &str, call: &JudgedCall) -> Callout {
+        let meta = &call.admitted.meta;
+        let mut headers = vec![
+            (":method".to_owned(), "POST".to_owned()),
+            (":path".to_owned(), self.path.clone()),
+            (":authority".to_owned(), self.authority.clone()),
+            ("content-type".to_owned(), "application/json".to_owned()),
+            ("accept".to_owned(), "application/json".to_owned()),
+            ("authorization".to_owned(), format!("Bearer {token}")),
+            ("x-request-id".to_owned(), meta.request_id.clone()),
+        ];
+        if let Some(session) = &meta.session_id {
+            headers.push(("x-ag-session".to_owned(), session.clone()));
+        }
+        Callout {
+            cluster: self.cluster.clone(),
+            headers,
+            body: self.body.clone(),
+            timeout_ms: config.tool_timeout_ms,
+        }
+    }
+}
+
+impl Guard {
+    /// Looks at a tool's answer: what it says, and the decision on it where it must be stopped.
+    pub(crate) fn inspect_answer(
+        &self,
+        snapshot: &Snapshot,
+        call: &mut JudgedCall,
+        answer: &Answer,
+        (sent_at, now): (Micros, Micros),
+    ) -> Result<(Value, Option<Decision>), Refusal> {
+        if answer.is_encoded {
+            return Ok((Value::Null, Some(stop_encoded(call.decision.clone()))));
+        }
+        let response = read_answer(answer);
+        let findings = self.find_in_response(Some(&call.tool), &response)?;
+        call.event.response = Some(ObservedResponse {
+            status: answer.status,
+            bytes: answer.body.len() as u64,
+            records: records_in(&response),
+            pii: record::sensitive_counts(&findings),
+            latency_us: now.saturating_sub(sent_at),
+        });
+        let decision = judge_text(snapshot.settings(), &findings);
+        let stopped = !decision.verdict.lets_pass();
+        Ok((response, stopped.then_some(decision)))
+    }
+}
+
+/// A tool's answer as a JSON value: what it is when it is JSON, else its text.
+fn read_answer(answer: &Answer) -> Value {
+    if answer.body.is_empty() {
+        return Value::Null;
+    }
+    parse_strict(&answer.body)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&answer.body).into_owned()))
+}
+
+/// How many records an answer holds, where that can be told: the length of the answer, or of its
+/// one list.
+fn records_in(response: &Value) -> Option<u64> {
+    let list = match response {
+        Value::Array(items) => Some(items),
+        Value::Object(fields) => {
+            let mut lists = fields.values().filter_map(Value::as_array);
+            lists.next().filter(|_| lists.next().is_none())
+        }
+        _ => None,
+    };
+    list.map(|items| items.len() as u64)
+}
+
+/// The characters of RFC 3986 that need no second look: no backslash, no control, no space, no
+/// percent, whose decoding differs between readers.
+fn is_plain_url_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=".contains(&byte)
+}
+
+fn has_dot_segment(rest: &str) -> bool {
+    rest.split(['/', '?'])
+        .any(|segment| segment == "." || segment == "..")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::Target;
+    use crate::Config;
+    use clampd_model::{Tool, ToolCategory};
+
+    #[track_caller]
+    fn check(upstream: &str, url: &str, wanted: Option<(&str, &str, &str)>) {
+        let tool = Tool {
+            name: "t".into(),
+            scope: "s".into(),
+            category: ToolCategory::Other,
+            audience: "a".into(),
+            upstream: Some(upstream.into()),
+            binding: String::new(),
+        };
+        let json = r#"{"mode":"gateway","trust_root_env":"ROOT",
+            "control_plane":{"cluster":"c","authority":"a","key_env":"KEY"},
+            "upstreams":{"http://127.0.0.1:9001":"sql"},"egress":{"https":"out"}}"#;
+        let config = Config::parse(json.as_bytes(), |name| {
+            Some(
+                if name == "KEY" {
+                    "k"
+                } else {
+                    "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+                }
+                .into(),
+            )
+        })
+        .unwrap();
+        let got = Target::check(&config, &tool, url, &json!({}));
+        let got = got
+            .as_ref()
+            .ok()
+            .map(|t| (t.cluster.as_str(), t.authority.as_str(), t.path.as_str()));
+        assert_eq!(got, wanted, "{url}");
+    }
+
+    #[test]
+    fn a_call_goes_only_where_its_tool_is() {
+        let upstream = "http://127.0.0.1:9001/db/";
+        check(
+            upstream,
+            "http://127.0.0.1:9001/db",
+            Some(("sql", "127.0.0.1:9001", "/db")),
+        );
+        check(
+            upstream,
+            "http://127.0.0.1:9001/db/q?x=1",
+            Some(("sql", "127.0.0.1:9001", "/db/q?x=1")),
+        );
+        for bad in [
+            "http://127.0.0.1:9001/dbx",
+            "http://127.0.0.1:9001/",
+            "http://127.0.0.1:9001/db/../admin",
+            "http://127.0.0.1:9001/db/%2e%2e/admin",
+            "http://127.0.0.1:9001/db/..\\admin",
+            "http://127.0.0.1:90010/db",
+            "http://127.0.0.1:9001@evil/db",
+            "http://169.254.169.254/latest/meta-data",
+            "HTTP://127.0.0.1:9001/db",
+            "//127.0.0.1:9001/db",
+            "http://127.0.0.1:9001/db\r\nx: y",
+            "http://127.0.0.1:9001/db#f",
+        ] {
+            check(upstream, bad, None);
+        }
+        check("http://127.0.0.1:9001", "http://127.0.0.1:9001@evil/", None);
+        check(
+            "https://api.example.com/v1",
+            "https://api.example.com/v1/x",
+            Some(("out", "api.example.com", "/v1/x")),
+        );
+        check("http://other:1", "http://other:1/", None);
+    }
+}

@@ -1,0 +1,120 @@
+//! The texts inside a JSON value.
+
+use std::borrow::Cow;
+
+use clampd_detect::Leaf;
+use serde_json::Value;
+
+/// The most texts that one call may have; a body of the size that is read cannot honestly hold
+/// more.
+pub const LEAVES_MAX: usize = 65_536;
+
+/// Numbers with this many digits may be identifiers, so they are looked at as text.
+const NUMBER_DIGITS_MIN: usize = 9;
+
+/// Every string in `value` with the name of the field it stands in, long numbers as text, and
+/// keys that are no plain names. Keys are visited in order, so that the order in the body does
+/// not matter.
+pub fn leaves_of(value: &Value) -> Leaves<'_> {
+    let mut leaves = Leaves { texts: Vec::new() };
+    leaves.collect("", value);
+    leaves
+}
+
+/// Texts with their names.
+#[derive(Debug, Default)]
+pub struct Leaves<'v> {
+    texts: Vec<(&'v str, Cow<'v, str>)>,
+}
+
+impl<'v> Leaves<'v> {
+    /// A single text.
+    pub fn text(text: &'v str) -> Self {
+        Self {
+            texts: vec![("", Cow::Borrowed(text))],
+        }
+    }
+
+    /// Whether there were more than [`LEAVES_MAX`].
+    pub fn too_many(&self) -> bool {
+        self.texts.len() > LEAVES_MAX
+    }
+
+    /// The texts.
+    pub fn iter(&self) -> impl Iterator<Item = Leaf<'_>> {
+        self.texts.iter().map(|(name, text)| Leaf {
+            name,
+            text: text.as_ref(),
+        })
+    }
+
+    // The depth is bounded by `json::JSON_DEPTH_MAX`.
+    fn collect(&mut self, name: &'v str, value: &'v Value) {
+        if self.too_many() {
+            return;
+        }
+        match value {
+            Value::Null | Value::Bool(_) => {}
+            Value::Number(number) => {
+                let text = number.to_string();
+                if text.len() >= NUMBER_DIGITS_MIN {
+                    self.texts.push((name, Cow::Owned(text)));
+                }
+            }
+            Value::String(text) => {
+                if !text.is_empty() {
+                    self.texts.push((name, Cow::Borrowed(text)));
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.collect(name, item)),
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    if !is_plain(key) {
+                        self.texts.push(("", Cow::Borrowed(key)));
+                    }
+                    self.collect(key, value);
+                }
+            }
+        }
+    }
+}
+
+fn is_plain(key: &str) -> bool {
+    key.len() <= 64
+        && key
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::leaves_of;
+
+    #[test]
+    fn every_text_is_seen_with_its_name() {
+        let value = json!({
+            "sql": "SELECT 1",
+            "nested": {"list": ["a", {"deep": "b"}]},
+            "x' OR 1=1 --": true,
+            "card": 4111111111111111_u64,
+            "n": 5,
+        });
+        let leaves = leaves_of(&value);
+        let got: Vec<_> = leaves.iter().map(|l| (l.name, l.text)).collect();
+        assert_eq!(
+            got,
+            [
+                ("card", "4111111111111111"),
+                ("list", "a"),
+                ("deep", "b"),
+                ("sql", "SELECT 1"),
+                ("", "x' OR 1=1 --"),
+            ]
+        );
+    }
+}

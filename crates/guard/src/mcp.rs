@@ -1,0 +1,308 @@
+//! MCP over streamable HTTP: JSON-RPC 2.0 messages, one or a batch, and refusals in its language.
+//!
+//! Source: the Model Context Protocol specification, transports and tools, and JSON-RPC 2.0.
+
+use serde_json::{Map, Value, json};
+
+use clampd_detect::Place;
+use clampd_model::{Surface, ToolCategory};
+
+use crate::{
+    Decision, ErrorCode, Guard, McpDenial, Refusal, Reply, Snapshot,
+    decide::judge_text,
+    json::parse_strict,
+    leaves::leaves_of,
+    tool_call::{ToolCall, tool_name},
+};
+
+/// The most messages in one batch.
+const BATCH_MESSAGES_MAX: usize = 50;
+/// The longest method name, in bytes.
+const METHOD_BYTES_MAX: usize = 128;
+/// JSON-RPC error code of a refusal, from the range that servers may define.
+const REFUSED: i64 = -32_001;
+
+/// What a client posted.
+#[derive(Debug)]
+pub(crate) struct Post {
+    messages: Vec<Message>,
+    is_batch: bool,
+}
+
+#[derive(Debug)]
+enum Message {
+    /// `tools/call`.
+    Call { id: Option<Value>, call: ToolCall },
+    /// Any other request or notification.
+    Other {
+        id: Option<Value>,
+        method: String,
+        params: Value,
+    },
+    /// What the client answers to a request of the server's.
+    Response { result: Value },
+}
+
+/// What a denial is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The call: it was not executed.
+    Call,
+    /// The answer: it is withheld.
+    Answer,
+}
+
+/// Says no in a way that the client understands.
+#[derive(Debug)]
+pub(crate) struct Denier {
+    /// The requests that wait for an answer, and whether each is a tool call.
+    waiting: Vec<(Value, bool)>,
+    is_batch: bool,
+    mode: McpDenial,
+}
+
+impl Post {
+    /// Reads a body and holds it against the `Mcp-Method` and `Mcp-Name` headers.
+    pub(crate) fn read(
+        body: &[u8],
+        names: &(Option<String>, Option<String>),
+    ) -> Result<Self, Refusal> {
+        let body = parse_strict(body).map_err(|e| ErrorCode::InvalidBody.because(e))?;
+        let (messages, is_batch) = match body {
+            Value::Array(items) if (1..=BATCH_MESSAGES_MAX).contains(&items.len()) => (items, true),
+            Value::Array(_) => return Err(invalid("a batch must have 1 to 50 messages")),
+            message => (vec![message], false),
+        };
+        let messages = messages
+            .into_iter()
+            .map(Message::read)
+            .collect::<Result<Vec<_>, _>>()?;
+        let post = Self { messages, is_batch };
+        post.agrees_with(names)?;
+        Ok(post)
+    }
+
+    /// The one tool call, if there is one.
+    ///
+    /// # Errors
+    /// More than one call: each needs a token of its own, and a request carries one.
+    pub(crate) fn call(&self) -> Result<Option<&ToolCall>, Refusal> {
+        let mut calls = self.messages.iter().filter_map(|message| match message {
+            Message::Call { call, .. } => Some(call),
+            _ => None,
+        });
+        match (calls.next(), calls.next()) {
+            (call, None) => Ok(call),
+            _ => Err(ErrorCode::InvalidBody.because("a batch must have at most one tools/call")),
+        }
+    }
+
+    /// What the audit trail calls it: the method of the first message.
+    pub(crate) fn action(&self) -> &str {
+        match self.messages.first() {
+            Some(Message::Call { .. }) => "tools/call",
+            Some(Message::Other { method, .. }) => method,
+            _ => "response",
+        }
+    }
+
+    pub(crate) fn denier(&self, mode: McpDenial) -> Denier {
+        let waiting = self
+            .messages
+            .iter()
+            .filter_map(|message| match message {
+                Message::Call { id, .. } => id.clone().map(|id| (id, true)),
+                Message::Other { id, .. } => id.clone().map(|id| (id, false)),
+                Message::Response { .. } => None,
+            })
+            .collect();
+        Denier {
+            waiting,
+            is_batch: self.is_batch,
+            mode,
+        }
+    }
+
+    fn agrees_with(&self, names: &(Option<String>, Option<String>)) -> Result<(), Refusal> {
+        let (method, name) = names;
+        if method.is_none() && name.is_none() {
+            return Ok(());
+        }
+        let [message] = self.messages.as_slice() else {
+            return Err(invalid("Mcp-Method and Mcp-Name do not go with a batch"));
+        };
+        let (said_method, said_name) = match message {
+            Message::Call { call, .. } => ("tools/call", Some(call.tool.as_str())),
+            Message::Other { method, params, .. } => {
+                let name = params.get("name").or_else(|| params.get("uri"));
+                (method.as_str(), name.and_then(Value::as_str))
+            }
+            Message::Response { .. } => ("", None),
+        };
+        let method_agrees = method.as_deref().is_none_or(|m| m == said_method);
+        let name_agrees = name.as_deref().is_none_or(|n| Some(n) == said_name);
+        if method_agrees && name_agrees {
+            Ok(())
+        } else {
+            Err(invalid(
+                "Mcp-Method or Mcp-Name says something else than the body",
+            ))
+        }
+    }
+}
+
+impl Message {
+    fn read(message: Value) -> Result<Self, Refusal> {
+        let Value::Object(mut fields) = message else {
+            return Err(invalid("a message must be an object"));
+        };
+        if fields.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+            return Err(invalid("`jsonrpc` must be \"2.0\""));
+        }
+        let id = match fields.remove("id") {
+            None => None,
+            Some(id @ (Value::String(_) | Value::Number(_) | Value::Null)) => Some(id),
+            Some(_) => return Err(invalid("`id` must be a string or a number")),
+        };
+        let method = match fields.remove("method") {
+            None => {
+                return Ok(Self::Response {
+                    result: Value::Object(fields),
+                });
+            }
+            Some(Value::String(method)) if method.len() <= METHOD_BYTES_MAX => method,
+            Some(_) => return Err(invalid("`method` must be a short string")),
+        };
+        let params = fields
+            .remove("params")
+            .unwrap_or_else(|| Value::Object(Map::new()));
+        if method != "tools/call" {
+            return Ok(Self::Other { id, method, params });
+        }
+        let Value::Object(mut params) = params else {
+            return Err(invalid("`params` of tools/call must be an object"));
+        };
+        let Some(Value::String(tool)) = params.remove("name") else {
+            return Err(invalid("`params.name` must be a string"));
+        };
+        let arguments = params
+            .remove("arguments")
+            .unwrap_or_else(|| Value::Object(Map::new()));
+        let call = ToolCall {
+            tool: tool_name(tool)?,
+            params: arguments,
+            prompt: None,
+            descriptor: vec![],
+        };
+        Ok(Self::Call { id, call })
+    }
+}
+
+impl Guard {
+    /// Judges what is no tool call: the parameters of other methods, and what the client answers.
+    /// Gives the decision on the first that must be stopped.
+    pub(crate) fn judge_other_messages(
+        &self,
+        snapshot: &Snapshot,
+        post: &Post,
+    ) -> Result<Option<Decision>, Refusal> {
+        for message in &post.messages {
+            let (surface, tool, value) = match message {
+                Message::Call { .. } => continue,
+                Message::Other { method, params, .. } => (Surface::Params, method.as_str(), params),
+                Message::Response { result } => (Surface::Response, "", result),
+            };
+            let place = Place {
+                surface,
+                tool,
+                category: ToolCategory::Other,
+            };
+            let decision = judge_text(snapshot.settings(), &self.find(&place, &leaves_of(value))?);
+            if !decision.verdict.lets_pass() {
+                return Ok(Some(decision));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Stage {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Call => "The call was not executed; do not retry it unchanged.",
+            Self::Answer => "The answer is withheld.",
+        }
+    }
+}
+
+impl Denier {
+    /// For an exchange in which no request waits.
+    pub(crate) fn for_nobody(mode: McpDenial) -> Self {
+        Self {
+            waiting: Vec::new(),
+            is_batch: false,
+            mode,
+        }
+    }
+
+    /// Whether anybody waits for an answer.
+    pub(crate) fn is_for_nobody(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The answer to a call that was judged dangerous.
+    pub(crate) fn deny(&self, stage: Stage, decision: &Decision, request_id: &str) -> Reply {
+        let why = decision.denial_reason.as_deref().unwrap_or("not allowed");
+        let rules = decision.matched_rules.join(", ");
+        let text = format!(
+            "Blocked by Clampd: {why}. Rules: {}. {} Request {request_id}.",
+            if rules.is_empty() { "none" } else { &rules },
+            stage.words(),
+        );
+        let code = ErrorCode::ContentBlocked;
+        self.answer(
+            &text,
+            &code.because(format!("content blocked: {why}")),
+            request_id,
+        )
+    }
+
+    /// The answer to a call that was refused before or after it was judged.
+    pub(crate) fn refuse(&self, stage: Stage, refusal: &Refusal, request_id: &str) -> Reply {
+        let text = format!(
+            "Refused by Clampd: {} ({}). {} Request {request_id}.",
+            refusal.message,
+            refusal.code.as_str(),
+            stage.words(),
+        );
+        self.answer(&text, refusal, request_id)
+    }
+
+    fn answer(&self, text: &str, refusal: &Refusal, request_id: &str) -> Reply {
+        if self.mode == McpDenial::Http || self.waiting.is_empty() {
+            return refusal.reply(request_id);
+        }
+        let mut answers: Vec<Value> = self
+            .waiting
+            .iter()
+            .map(|(id, is_call)| {
+                if *is_call && self.mode == McpDenial::Result {
+                    let content = json!([{"type": "text", "text": text}]);
+                    json!({"jsonrpc": "2.0", "id": id, "result": {"content": content, "isError": true}})
+                } else {
+                    let data = json!({"error_code": refusal.code.as_str(), "request_id": request_id});
+                    let error = json!({"code": REFUSED, "message": text, "data": data});
+                    json!({"jsonrpc": "2.0", "id": id, "error": error})
+                }
+            })
+            .collect();
+        match (self.is_batch, answers.len()) {
+            (false, 1) => Reply::json(200, &answers.swap_remove(0)),
+            _ => Reply::json(200, &answers),
+        }
+    }
+}
+
+fn invalid(what: &str) -> Refusal {
+    ErrorCode::InvalidBody.because(format!("MCP message: {what}"))
+}

@@ -1,0 +1,66 @@
+//! One spelling for one JSON value, and the hashes that bind tokens to it.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// SHA-256 (FIPS 180-4) as 64 characters of lower-case hex.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+/// JSON with sorted keys, `,` and `:` without spaces, non-ASCII characters kept.
+///
+/// Python's `json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)` gives
+/// the same text for strings, booleans, null and integers of up to 64 bits.
+pub fn canonical_json(value: &Value) -> String {
+    // serde_json's map is a BTreeMap, so keys are in order already.
+    value.to_string()
+}
+
+/// What a micro-token is bound to: `sha256_hex` of the canonical `{"params":…,"tool":…}`.
+pub fn call_binding(tool: &str, params: &Value) -> String {
+    let tool = Value::String(tool.to_owned());
+    sha256_hex(format!("{{\"params\":{params},\"tool\":{tool}}}").as_bytes())
+}
+
+/// What a micro-token's tool is bound to: `sha256_hex` of the descriptor's canonical JSON.
+pub fn tool_binding(descriptor: &Value) -> String {
+    sha256_hex(canonical_json(descriptor).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::{call_binding, canonical_json, sha256_hex};
+
+    #[test]
+    fn canonical_json_sorts_keys_and_keeps_letters() {
+        let value = json!({"z": [1, 2.5, null], "a": {"é": "ü\n\"", "b": true}});
+        assert_eq!(
+            canonical_json(&value),
+            r#"{"a":{"b":true,"é":"ü\n\""},"z":[1,2.5,null]}"#
+        );
+    }
+
+    #[test]
+    fn the_call_binding_is_the_hash_of_tool_and_params() {
+        let text = r#"{"params":{"sql":"SELECT 1"},"tool":"database.query"}"#;
+        let binding = call_binding("database.query", &json!({"sql": "SELECT 1"}));
+        assert_eq!(binding, sha256_hex(text.as_bytes()));
+    }
+}

@@ -1,0 +1,206 @@
+//! What the host gives: bytes, the time, randomness. Nothing here panics on what it gets.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clampd_guard::{Answer, Callout, HeaderChanges, Micros, Reply, ResponseHead, Seed};
+use proxy_wasm::{
+    hostcalls,
+    types::{BufferType, LogLevel, MapType},
+};
+
+/// The time.
+pub(crate) fn now() -> Micros {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Time and randomness for one exchange; none when the host has no randomness.
+pub(crate) fn seed() -> Option<Seed> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).ok()?;
+    Some(Seed { now: now(), random })
+}
+
+/// A random number, for telling VMs apart.
+pub(crate) fn random_u64() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| now())
+}
+
+/// The request's headers.
+pub(crate) fn request_headers() -> Vec<(String, Vec<u8>)> {
+    hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
+}
+
+/// Changes the request's headers. They must not have been released.
+pub(crate) fn change_request_headers(changes: &HeaderChanges) {
+    const MAP: MapType = MapType::HttpRequestHeaders;
+    for name in &changes.remove {
+        log_failure("remove a header", hostcalls::remove_map_value(MAP, name));
+    }
+    for (name, value) in &changes.set {
+        log_failure(
+            "set a header",
+            hostcalls::set_map_value(MAP, name, Some(value)),
+        );
+    }
+}
+
+/// At most `bytes` of the request's body, as far as it has come.
+pub(crate) fn request_body(bytes: usize) -> Vec<u8> {
+    let body = hostcalls::get_buffer(BufferType::HttpRequestBody, 0, bytes);
+    body.ok().flatten().unwrap_or_default()
+}
+
+/// Answers the request here.
+pub(crate) fn reply(reply: &Reply) {
+    let headers = reply
+        .headers
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let sent = hostcalls::send_http_response(u32::from(reply.status), headers, Some(&reply.body));
+    log_failure("answer", sent);
+}
+
+/// Ends an answer that has begun to come with this JSON instead.
+pub(crate) fn reply_json(body: &[u8]) {
+    let headers = vec![("content-type", "application/json")];
+    log_failure(
+        "answer",
+        hostcalls::send_http_response(200, headers, Some(body)),
+    );
+}
+
+/// The head of the answer. Its headers must not have been released.
+pub(crate) fn response_head() -> ResponseHead {
+    let value = |name| {
+        let value = hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name);
+        value.ok().flatten()
+    };
+    let text = |name| value(name).and_then(|v| String::from_utf8(v).ok());
+    ResponseHead {
+        status: text(":status").and_then(|s| s.parse().ok()).unwrap_or(0),
+        content_type: text("content-type").unwrap_or_default(),
+        is_encoded: value("content-encoding").is_some_and(|e| e != b"identity"),
+    }
+}
+
+/// At most `bytes` of the answer's body, as far as it is held.
+pub(crate) fn response_body(bytes: usize) -> Vec<u8> {
+    let body = hostcalls::get_buffer(BufferType::HttpResponseBody, 0, bytes);
+    body.ok().flatten().unwrap_or_default()
+}
+
+/// Puts a body in the place of a held one of `bytes`. Its headers must not have been released.
+pub(crate) fn replace_response(bytes: usize, body: &[u8]) {
+    const MAP: MapType = MapType::HttpResponseHeaders;
+    let length = body.len().to_string();
+    log_failure(
+        "set a header",
+        hostcalls::set_map_value(MAP, "content-length", Some(&length)),
+    );
+    let json = Some("application/json");
+    log_failure(
+        "set a header",
+        hostcalls::set_map_value(MAP, "content-type", json),
+    );
+    replace_chunk(bytes, body);
+}
+
+/// Puts something in the place of `bytes` that are held.
+pub(crate) fn replace_chunk(bytes: usize, with: &[u8]) {
+    let set = hostcalls::set_buffer(BufferType::HttpResponseBody, 0, bytes, with);
+    log_failure("replace a body", set);
+}
+
+/// Takes the length off an answer whose body will change.
+pub(crate) fn forget_response_length() {
+    let map = MapType::HttpResponseHeaders;
+    log_failure(
+        "remove a header",
+        hostcalls::remove_map_value(map, "content-length"),
+    );
+}
+
+/// Lets a held request go on.
+pub(crate) fn resume_request() {
+    log_failure("resume", hostcalls::resume_http_request());
+}
+
+/// Makes a call; the token by which its answer comes, or `None` when it cannot be made.
+pub(crate) fn call(callout: &Callout) -> Option<u32> {
+    let headers = callout
+        .headers
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect();
+    let timeout = Duration::from_millis(callout.timeout_ms);
+    let body = (!callout.body.is_empty()).then_some(callout.body.as_slice());
+    hostcalls::dispatch_http_call(&callout.cluster, headers, body, vec![], timeout).ok()
+}
+
+/// The answer of the call whose callback is running; `None` when there was none.
+pub(crate) fn answer(headers: usize, body_bytes: usize) -> Option<Answer> {
+    if headers == 0 {
+        return None;
+    }
+    let status: u16 = answer_header(":status")?.parse().ok()?;
+    // An error that Envoy made up, because nobody answered, says so by what it lacks; behind an
+    // internal listener by what `envoy.yaml` adds to it.
+    let made_up = answer_header("x-envoy-upstream-service-time").is_none()
+        || answer_header("x-clampd-no-answer").is_some();
+    if status >= 500 && made_up {
+        return None;
+    }
+    let body = hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, body_bytes);
+    Some(Answer {
+        status,
+        is_encoded: answer_header("content-encoding").is_some_and(|e| e != "identity"),
+        body: body.ok().flatten().unwrap_or_default(),
+    })
+}
+
+/// A header of the answer whose callback is running, if it is UTF-8.
+pub(crate) fn answer_header(name: &str) -> Option<String> {
+    let value = hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, name);
+    String::from_utf8(value.ok()??).ok()
+}
+
+/// The plugin's configuration.
+pub(crate) fn configuration(bytes: usize) -> Vec<u8> {
+    let json = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, bytes);
+    json.ok().flatten().unwrap_or_default()
+}
+
+/// Sets how often the root context ticks.
+pub(crate) fn tick_every(milliseconds: u64) {
+    log_failure(
+        "tick",
+        hostcalls::set_tick_period(Duration::from_millis(milliseconds)),
+    );
+}
+
+pub(crate) fn info(message: &str) {
+    log(LogLevel::Info, message);
+}
+
+pub(crate) fn warn(message: &str) {
+    log(LogLevel::Warn, message);
+}
+
+pub(crate) fn error(message: &str) {
+    log(LogLevel::Error, message);
+}
+
+fn log(level: LogLevel, message: &str) {
+    // A log that cannot be written has nowhere else to say so.
+    let _ = hostcalls::log(level, message);
+}
+
+fn log_failure<E: std::fmt::Debug>(what: &str, outcome: Result<(), E>) {
+    if let Err(status) = outcome {
+        error(&format!("clampd: could not {what}: {status:?}"));
+    }
+}

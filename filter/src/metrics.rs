@@ -1,0 +1,104 @@
+//! Counters and gauges, by the names that dashboards know.
+
+use clampd_guard::{Judgement, Micros};
+use clampd_model::Verdict;
+use proxy_wasm::{hostcalls, types::MetricType};
+
+/// The metrics of one VM. Envoy adds those of all VMs up.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    requests: Metric,
+    denied: Metric,
+    allowed: Metric,
+    flagged: Metric,
+    latency_sum: Metric,
+    latency_count: Metric,
+    audit_lost: Metric,
+    audit_queued: Metric,
+    bundle_revision: Metric,
+    bundle_refused: Metric,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Metric(Option<u32>);
+
+impl Metrics {
+    /// Defines all of them, so that they can be seen before the first request.
+    pub(crate) fn define() -> Self {
+        let counter = |name| Metric::define(MetricType::Counter, name);
+        let gauge = |name| Metric::define(MetricType::Gauge, name);
+        // Dashboards ask for these two by name; they stay at 0 where nothing breaks or is cached.
+        counter("agentguard_circuit_breaker_open_total");
+        counter("agentguard_cache_hits_total");
+        Self {
+            requests: counter("agentguard_requests_total"),
+            denied: counter("agentguard_requests_denied_total"),
+            allowed: counter("agentguard_requests_allowed_total"),
+            flagged: counter("agentguard_requests_flagged_total"),
+            latency_sum: counter("agentguard_latency_sum_us"),
+            latency_count: counter("agentguard_latency_count"),
+            audit_lost: counter("agentguard_audit_lost_total"),
+            audit_queued: gauge("agentguard_audit_queued"),
+            bundle_revision: gauge("agentguard_bundle_revision"),
+            bundle_refused: counter("agentguard_bundle_refused_total"),
+        }
+    }
+
+    /// Counts a judgement. What was answered without judging anyone does not count.
+    pub(crate) fn judged(&self, judgement: &Judgement) {
+        let goes_on = judgement.watching.is_some();
+        if judgement.verdict != Verdict::Deny && judgement.events.is_empty() && !goes_on {
+            return;
+        }
+        self.requests.add(1);
+        match judgement.verdict {
+            Verdict::Allow => self.allowed.add(1),
+            Verdict::Flag => {
+                self.allowed.add(1);
+                self.flagged.add(1);
+            }
+            Verdict::Deny => self.denied.add(1),
+        }
+    }
+
+    /// Adds up how long judgements took.
+    pub(crate) fn latency(&self, latency: Micros) {
+        self.latency_sum.add(latency);
+        self.latency_count.add(1);
+    }
+
+    pub(crate) fn audit_lost(&self) {
+        self.audit_lost.add(1);
+    }
+
+    pub(crate) fn audit_queued(&self, events: usize) {
+        self.audit_queued.set(events as u64);
+    }
+
+    pub(crate) fn bundle_in_force(&self, revision: u64) {
+        self.bundle_revision.set(revision);
+    }
+
+    pub(crate) fn bundle_refused(&self) {
+        self.bundle_refused.add(1);
+    }
+}
+
+impl Metric {
+    fn define(kind: MetricType, name: &str) -> Self {
+        Self(hostcalls::define_metric(kind, name).ok())
+    }
+
+    fn add(self, amount: u64) {
+        if let Some(id) = self.0 {
+            // A metric that cannot be written must not stop a request.
+            let _ = hostcalls::increment_metric(id, i64::try_from(amount).unwrap_or(i64::MAX));
+        }
+    }
+
+    fn set(self, value: u64) {
+        if let Some(id) = self.0 {
+            let _ = hostcalls::record_metric(id, value);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What the workers of one Envoy share: the bundle in force, and who polls for the next.
+//!
+//! Writers follow one order, the bundle first and its mark after; so a reader that sees a mark
+//! finds a bundle at least that new. Marks only grow, by compare-and-swap.
+
+use clampd_guard::Micros;
+use proxy_wasm::hostcalls;
+
+const BUNDLE: &str = "clampd.bundle";
+const MARK: &str = "clampd.mark";
+const LEASE: &str = "clampd.lease";
+
+/// How long a poller keeps its lease without renewing it.
+const LEASE_MICROS: Micros = 3_000_000;
+/// How often a contended write is tried.
+const TRIES_MAX: usize = 8;
+
+/// Which bundle is in force, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Mark {
+    pub(crate) revision: u64,
+    pub(crate) expires_at: u64,
+}
+
+/// The mark of the bundle in force.
+pub(crate) fn mark() -> Option<Mark> {
+    Mark::of(&read(MARK).0?)
+}
+
+/// The bundle in force: the JSON of a whole bundle that was verified before it was put here.
+pub(crate) fn bundle() -> Option<Vec<u8>> {
+    read(BUNDLE).0
+}
+
+/// Puts a verified whole bundle in force, unless a newer one is. Without `body` only its validity
+/// is renewed.
+pub(crate) fn put_bundle(mark: Mark, body: Option<&[u8]>) {
+    for _ in 0..TRIES_MAX {
+        let (there, cas) = read(MARK);
+        if there
+            .as_deref()
+            .and_then(Mark::of)
+            .is_some_and(|there| there >= mark)
+        {
+            return;
+        }
+        if let Some(body) = body {
+            write(BUNDLE, body, None);
+        }
+        if write(MARK, &mark.bytes(), cas) {
+            return;
+        }
+    }
+}
+
+/// Takes or keeps the lease to poll: one VM of the process holds it.
+pub(crate) fn hold_lease(owner: u64, now: Micros) -> bool {
+    let (there, cas) = read(LEASE);
+    let (holder, until) = there.as_deref().and_then(pair).unwrap_or((0, 0));
+    if holder != owner && until > now {
+        return false;
+    }
+    if holder == owner && until > now + LEASE_MICROS / 2 {
+        return true;
+    }
+    write(LEASE, &bytes(owner, now + LEASE_MICROS), cas)
+}
+
+impl Mark {
+    fn of(value: &[u8]) -> Option<Self> {
+        pair(value).map(|(revision, expires_at)| Self {
+            revision,
+            expires_at,
+        })
+    }
+
+    fn bytes(self) -> [u8; 16] {
+        bytes(self.revision, self.expires_at)
+    }
+}
+
+fn read(key: &str) -> (Option<Vec<u8>>, Option<u32>) {
+    hostcalls::get_shared_data(key).unwrap_or_default()
+}
+
+fn write(key: &str, value: &[u8], cas: Option<u32>) -> bool {
+    hostcalls::set_shared_data(key, Some(value), cas).is_ok()
+}
+
+fn pair(value: &[u8]) -> Option<(u64, u64)> {
+    let (first, second) = value.split_at_checked(8)?;
+    let first = u64::from_le_bytes(first.try_into().ok()?);
+    let second = u64::from_le_bytes(second.try_into().ok()?);
+    Some((first, second))
+}
+
+fn bytes(first: u64, second: u64) -> [u8; 16] {
+    let mut value = [0; 16];
+    let parts = first.to_le_bytes().into_iter().chain(second.to_le_bytes());
+    value
+        .iter_mut()
+        .zip(parts)
+        .for_each(|(to, from)| *to = from);
+    value
+}

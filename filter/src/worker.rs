@@ -1,0 +1,93 @@
+//! What one VM holds: the guard, the snapshot that it last read, what waits to be told.
+
+use std::{cell::RefCell, rc::Rc};
+
+use clampd_guard::{Guard, Judgement, Snapshot, Trace, pipeline_lines};
+use clampd_model::AuditEvent;
+
+use crate::{
+    audit::AuditQueue,
+    host,
+    metrics::Metrics,
+    shared::{self, Mark},
+};
+
+/// Shared by the root context and the exchanges of one VM.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) guard: Guard,
+    pub(crate) audit: RefCell<AuditQueue>,
+    pub(crate) metrics: Metrics,
+    snapshot: RefCell<Option<(Mark, Rc<Snapshot>)>>,
+}
+
+impl Worker {
+    pub(crate) fn new(guard: Guard) -> Self {
+        Self {
+            guard,
+            audit: RefCell::default(),
+            metrics: Metrics::define(),
+            snapshot: RefCell::default(),
+        }
+    }
+
+    /// What is in force at this moment in the whole process: a kill that one VM has learnt of is
+    /// seen by the next look of every other.
+    pub(crate) fn snapshot(&self) -> Option<Rc<Snapshot>> {
+        let mark = shared::mark();
+        let mut held = self.snapshot.borrow_mut();
+        if let (Some(mark), Some((have, snapshot))) = (mark, held.as_ref())
+            && mark == *have
+        {
+            return Some(Rc::clone(snapshot));
+        }
+        let mark = mark?;
+        match held.take() {
+            Some((have, snapshot)) if have.revision == mark.revision => {
+                // Exchanges of this VM never overlap with this call, so the count is 1.
+                let renewed = Rc::try_unwrap(snapshot).map(|s| s.renewed(mark.expires_at));
+                if let Ok(renewed) = renewed {
+                    let renewed = Rc::new(renewed);
+                    *held = Some((mark, Rc::clone(&renewed)));
+                    return Some(renewed);
+                }
+            }
+            _ => {}
+        }
+        let snapshot = Rc::new(read_snapshot()?);
+        *held = Some((mark, Rc::clone(&snapshot)));
+        Some(snapshot)
+    }
+
+    /// Counts a judgement.
+    pub(crate) fn judged(&self, judgement: &Judgement) {
+        self.metrics.judged(judgement);
+    }
+
+    /// Keeps events for the audit trail and, where it is asked for, logs them.
+    pub(crate) fn record(&self, events: Vec<AuditEvent>) {
+        for event in events {
+            if self.guard.config().trace == Trace::Pipeline {
+                for line in pipeline_lines(&event) {
+                    host::info(&line);
+                }
+            }
+            self.metrics.latency(event.latency_us);
+            let kept = self.audit.borrow_mut().push(&event);
+            if !kept {
+                self.metrics.audit_lost();
+            }
+        }
+    }
+}
+
+fn read_snapshot() -> Option<Snapshot> {
+    let bundle = Snapshot::read_bundle(&shared::bundle()?);
+    match bundle.and_then(Snapshot::of) {
+        Ok(snapshot) => Some(snapshot),
+        Err(error) => {
+            host::error(&format!("clampd: bundle in force cannot be read: {error}"));
+            None
+        }
+    }
+}
