@@ -7,6 +7,13 @@ use clampd_model::{Surface, ToolCategory};
 use clampd_ruleset::RULES;
 use proptest::prelude::*;
 
+#[path = "support/encode.rs"]
+mod encode;
+#[path = "support/hostile.rs"]
+mod hostile;
+
+use encode::base64;
+
 fn detector() -> Detector {
     Detector::new(RULES).unwrap()
 }
@@ -287,27 +294,6 @@ fn one_more_encoding_does_not_hide_a_payload() {
     }
 }
 
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let mut held = 0_u32;
-        for at in 0..3 {
-            held = held << 8 | u32::from(chunk.get(at).copied().unwrap_or(0));
-        }
-        for at in 0..4 {
-            let index = (held >> (18 - 6 * at)) & 63;
-            let letter = ALPHABET[index as usize];
-            out.push(if at <= chunk.len() as u32 {
-                char::from(letter)
-            } else {
-                '='
-            });
-        }
-    }
-    out
-}
-
 #[test]
 fn a_decoding_that_was_needed_is_named_and_adds_to_the_risk() {
     let detector = detector();
@@ -327,71 +313,6 @@ fn a_decoding_that_was_needed_is_named_and_adds_to_the_risk() {
     assert!(plain.decodings().is_empty());
 }
 
-/// Texts made to be slow: near misses, bombs, nested encodings.
-fn hostile() -> Vec<(&'static str, String)> {
-    const SIZE: usize = 128 * 1024;
-    let fill = |piece: &str| {
-        piece.repeat(SIZE / piece.len() + 1)[..]
-            .chars()
-            .take(SIZE)
-            .collect()
-    };
-    let mut nested = "ignore all previous instructions ".repeat(300);
-    for _ in 0..6 {
-        nested = base64(nested.as_bytes());
-    }
-    nested.truncate(SIZE);
-    vec![
-        (
-            "gates without matches",
-            fill("ignore drop select union exec script "),
-        ),
-        ("near groups", fill("ignore ignore all all previous rules ")),
-        ("open tags", fill("<a <b <c onx <script")),
-        ("one long tag", format!("<a {}", fill("on on on on on "))),
-        ("comments", fill("/* /* */ /*")),
-        ("open comments", fill("/*/*/*/*")),
-        ("quotes", fill("' or ' or ' or \" or ")),
-        ("equations", fill("or 1=2 and 3=4 or ")),
-        ("percent signs", fill("%25")),
-        ("ampersands", fill("&amp;")),
-        ("backslashes", fill("\\\\u005c")),
-        ("digits", fill("4111 1111 1111 1112 ")),
-        ("long digits", fill("1234567890")),
-        ("letters and digits", fill("gb82west12345698765432 ")),
-        ("slashes", fill("//////")),
-        ("urls", fill("http://a@b@c//x ")),
-        ("dots", fill("../..")),
-        ("climbs", fill("....//")),
-        ("separators", fill(";|&`$(")),
-        ("commands", fill("; cat ; ls | id ")),
-        ("spaced letters", fill("a b c d e f ")),
-        ("leet", fill("1gn0r3 4ll ")),
-        ("base64", fill("aWdub3JlIGFsbCA")),
-        ("nested base64", nested),
-        ("hex", fill("69676e6f7265")),
-        ("codes", fill("105 103 110 ")),
-        ("unicode", fill("ｉｇｎｏｒｅ　")),
-        ("marks", fill("a\u{301}\u{302}\u{303}")),
-        ("ligature bomb", fill("\u{fdfa}")),
-        ("homoglyphs", fill("ignоrе ")),
-        ("tags", fill("\u{e0069}\u{e0067}")),
-        ("reversed", fill("erongi snoitcurtsni ")),
-        ("secrets", fill("token = abcdefgh token: ")),
-        ("regex bait", fill("dd if=a of=b bs=c ")),
-        ("curl bait", fill("curl curl curl curl ")),
-        ("sockets", fill("socket socket nc -l ")),
-        ("braces", fill("{{ {{ ${ ${ #{ ")),
-        ("semicolons", fill("; drop ; drop ")),
-        ("newlines", fill("\n\r\n\t ")),
-        ("colons", fill("://:@://:@")),
-        (
-            "plain",
-            fill("the quick brown fox jumps over the lazy dog. "),
-        ),
-    ]
-}
-
 #[test]
 fn no_text_is_slow() {
     // Generous in time, since tests run in debug builds and on busy machines; the ratio to
@@ -402,7 +323,7 @@ fn no_text_is_slow() {
         std::hint::black_box(say(&detector, surface, text));
         begun.elapsed()
     };
-    let texts = hostile();
+    let texts = hostile::texts();
     let plain = texts
         .iter()
         .find(|(name, _)| *name == "plain")

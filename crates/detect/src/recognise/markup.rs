@@ -67,6 +67,8 @@ fn tag_end(bytes: &[u8]) -> usize {
     for (at, byte) in bytes.iter().enumerate() {
         match (quote, byte) {
             (None, b'>') => return at,
+            // The next tag is read by itself.
+            (None, b'<') if bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic) => return at,
             (None, b'"' | b'\'' | b'`') => quote = Some(*byte),
             (Some(open), _) if open == *byte => quote = None,
             _ => {}
