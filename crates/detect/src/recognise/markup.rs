@@ -102,7 +102,7 @@ fn runs(name: &[u8], attributes: &[u8]) -> bool {
 /// Whether an `on…=` attribute stands in a tag's attributes.
 fn has_handler(attributes: &[u8]) -> bool {
     let mut at = 0;
-    while let Some(found) = attributes.get(at..).and_then(|rest| find_on(rest)) {
+    while let Some(found) = attributes.get(at..).and_then(find_on) {
         let start = at + found;
         let before = start
             .checked_sub(1)

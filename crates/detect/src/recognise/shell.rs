@@ -144,8 +144,8 @@ fn is_command(text: &str, alone: bool, table: bool) -> bool {
             spaced
                 && (TALKING.contains(&name)
                     || !is_english(name)
-                    || argument.contains(['/', '\\', '=']))
-                || spaced && argument.starts_with("c:")
+                    || argument.contains(['/', '\\', '='])
+                    || argument.starts_with("c:"))
         }
         _ => false,
     }
