@@ -1,5 +1,7 @@
 //! What the compiler takes and what it refuses, each refusal naming the file, the rule and the text.
 
+#![expect(clippy::unwrap_used, reason = "a panic in a test is a failed promise")]
+
 use std::{fs, path::Path};
 
 use clampd_rule_compiler::{compile_dir, emit};
