@@ -308,7 +308,8 @@ fn follows_word(text: &str, at: usize) -> bool {
 
 /// Whether each group of `near` has a word close enough to the gate.
 fn is_near(rule: &Rule, candidates: &[Candidate], gate: &Candidate, text: &str) -> bool {
-    if rule.pattern.is_none() && !begins_word(text, gate) {
+    // In prose a word is a word; in a payload it may stand behind anything.
+    if rule.pattern.is_none() && rule.form != Form::Bare && !begins_word(text, gate) {
         return false;
     }
     if rule.near.is_empty() {
