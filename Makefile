@@ -95,6 +95,10 @@ lint: ## Formatting and clippy
 fmt: ## Format the sources
 	@cargo fmt --all
 
+.PHONY: rules-doc
+rules-doc: cli ## Write docs/rules.md from the rules
+	@target/service/clampd rules doc rules > docs/rules.md
+
 ##@ Measuring
 .PHONY: bench
 bench: filter control-plane ## What the filter costs: a table and target/bench.json
@@ -102,8 +106,8 @@ bench: filter control-plane ## What the filter costs: a table and target/bench.j
 	@$(PYTHON) tests/bench/bench.py
 
 .PHONY: eval
-eval: cli ## Recall and false positives over a corpus: make eval CORPUS=dir
-	@$(PYTHON) tests/corpus/eval.py "$(CORPUS)"
+eval: cli ## Recall and false positives over a corpus: make eval CORPUS=dir [EVAL=--update]
+	@$(PYTHON) tests/corpus/eval.py $(EVAL) "$(CORPUS)"
 
 # Kept out of the listing: what the above need.
 .venv/ready: tests/e2e/requirements.txt

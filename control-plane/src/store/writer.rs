@@ -198,3 +198,45 @@ fn run_one(write: &mut Write<'_>, mutation: Mutation) -> rusqlite::Result<Option
     write.connection.execute_batch(end)?;
     Ok(outcome.map(|outcome| outcome.reply))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rusqlite::Connection;
+
+    use super::{Changes, StoreError, Urgency, Writer};
+
+    #[tokio::test]
+    async fn a_mutation_that_fails_or_panics_leaves_nothing_behind_and_harms_no_other() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let connection = Connection::open(file.path()).unwrap();
+        connection
+            .execute_batch("CREATE TABLE t (n INTEGER)")
+            .unwrap();
+        let writer = Writer::start(connection, Arc::new(Changes::default())).unwrap();
+        let insert = |n: i64| {
+            writer.submit(Urgency::Urgent, move |write| {
+                write.connection.execute("INSERT INTO t VALUES (?1)", [n])?;
+                match n {
+                    2 => Err(StoreError::AgentKilled),
+                    3 => panic!("as a mutation should not"),
+                    n => Ok(n),
+                }
+            })
+        };
+        let (one, two, three, four) = tokio::join!(insert(1), insert(2), insert(3), insert(4));
+        assert!(matches!((one, four), (Ok(1), Ok(4))));
+        assert!(matches!(two, Err(StoreError::AgentKilled)));
+        assert!(matches!(three, Err(StoreError::NotCommitted)));
+        let kept: Vec<i64> = Connection::open(file.path())
+            .unwrap()
+            .prepare("SELECT n FROM t ORDER BY n")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(kept, [1, 4]);
+    }
+}

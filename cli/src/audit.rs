@@ -1,0 +1,113 @@
+//! `clampd audit`: what was judged, by SQL or as it comes.
+
+pub(crate) mod events;
+
+use std::{thread, time::Duration};
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use self::events::Events;
+use crate::{
+    Outcome,
+    control_plane::{ControlPlane, list_of},
+    error::CliError,
+    global::Global,
+    output::Output,
+    table::Table,
+};
+
+/// Between two looks at the trail while it is followed.
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What `audit` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditVerb {
+    /// Ask the trail by one read-only SELECT over `audit_logs`
+    Query {
+        /// Such as `SELECT tool_name, blocked, denial_reason FROM audit_logs LIMIT 8`
+        sql: String,
+    },
+    /// Show the last events, and with -f the next ones as they come
+    Tail {
+        /// How many of the last events
+        #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
+        lines: u32,
+        /// Wait for more until interrupted
+        #[arg(short, long)]
+        follow: bool,
+    },
+}
+
+/// Runs a verb of `audit`.
+pub(crate) fn run(
+    verb: &AuditVerb,
+    global: &Global,
+    out: &mut Output,
+) -> Result<Outcome, CliError> {
+    let control_plane = ControlPlane::of(global)?;
+    match verb {
+        AuditVerb::Query { sql } => query(&control_plane, sql, global, out)?,
+        AuditVerb::Tail { lines, follow } => tail(&control_plane, *lines, *follow, global, out)?,
+    }
+    Ok(Outcome::AsWanted)
+}
+
+fn query(
+    control_plane: &ControlPlane,
+    sql: &str,
+    global: &Global,
+    out: &mut Output,
+) -> Result<(), CliError> {
+    let answer = control_plane.post("/v1/audit/query", &json!({ "sql": sql }))?;
+    if global.json {
+        return Ok(out.json_line(&answer)?);
+    }
+    let columns: Vec<String> = list_of(&answer, "columns").iter().map(cell).collect();
+    let mut table = Table::new(&columns);
+    for row in list_of(&answer, "rows") {
+        table.row(row.as_array().into_iter().flatten().map(cell));
+    }
+    table.write(out)?;
+    if answer
+        .get("truncated")
+        .and_then(Value::as_bool)
+        .unwrap_or_default()
+    {
+        out.line("There are more rows than these.")?;
+    }
+    Ok(())
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn tail(
+    control_plane: &ControlPlane,
+    lines: u32,
+    follow: bool,
+    global: &Global,
+    out: &mut Output,
+) -> Result<(), CliError> {
+    let mut events = Events::last(control_plane, lines)?;
+    loop {
+        for event in events.take() {
+            if global.json {
+                out.json_line(&event.row)?;
+            } else {
+                out.line(event.line())?;
+            }
+        }
+        if !follow {
+            return Ok(());
+        }
+        out.flush()?;
+        thread::sleep(FOLLOW_INTERVAL);
+        events.more(control_plane)?;
+    }
+}

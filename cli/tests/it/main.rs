@@ -1,0 +1,16 @@
+//! The promises of the `clampd` command, each kept by running the command itself.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic here is a failed promise, not an outage"
+)]
+
+mod clampd;
+mod context;
+mod operator;
+mod rules;
+mod scan;
+mod scene;
