@@ -7,6 +7,7 @@ use crate::{
     audit::AuditVerb,
     cluster::ClusterVerb,
     context::{ConfigVerb, ContextVerb},
+    demo::DemoArguments,
     global::Global,
     key::KeyVerb,
     policy::PolicyVerb,
@@ -54,6 +55,8 @@ pub(crate) enum Verb {
     Cluster(ClusterVerb),
     /// Live TUI dashboard: real-time monitoring
     Watch(WatchArguments),
+    /// Run a live demo with real agents, calls and kills
+    Demo(DemoArguments),
     /// Fire attacks at the gateway and report what was blocked, flagged or allowed
     Test(TrialArguments),
     /// See what the rules are, and try them

@@ -9,6 +9,7 @@ mod audit;
 mod cluster;
 mod context;
 mod control_plane;
+mod demo;
 mod error;
 mod gateway;
 mod global;
@@ -79,6 +80,7 @@ fn run(arguments: Arguments, out: &mut Output) -> Result<Outcome, CliError> {
         Verb::Audit(verb) => audit::run(&verb, global, out),
         Verb::Cluster(verb) => cluster::run(&verb, global, out),
         Verb::Watch(arguments) => watch::run(&arguments, global, out),
+        Verb::Demo(arguments) => demo::run(&arguments, global, out),
         Verb::Test(arguments) => trial::run(&arguments, global, out),
         Verb::Rules(verb) => rules::run(&verb, global, out),
         Verb::Scan(arguments) => scan::run(&arguments, out),

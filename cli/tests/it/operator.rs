@@ -350,6 +350,18 @@ fn the_audit_trail_answers_sql_in_a_table() {
 }
 
 #[test]
+fn an_altered_trail_is_found() {
+    let scene = Scene::new();
+    scene.audit(&[event("1", "a", "t", None), event("2", "a", "t", None)]);
+    let clampd = scene.role("auditor");
+    let said = clampd.ok(&["audit", "verify"]);
+    assert!(said.starts_with("✓ 2 events, each as it was written\n  head "), "{said}");
+    scene.alter("UPDATE audit_events SET tool_name = 'x' WHERE seq = 2");
+    let ran = clampd.run(&["audit", "verify"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, "✗ event 2 is missing or altered\n"));
+}
+
+#[test]
 fn a_name_from_elsewhere_cannot_steer_the_terminal() {
     let scene = Scene::new();
     let mut evil = event(
