@@ -71,7 +71,7 @@ test-native: ## Unit and integration tests on this machine
 .PHONY: test-wasm
 test-wasm: $(RUNNER) ## The pure crates' tests in WebAssembly, under Node
 	@CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="$(abspath $(RUNNER))" \
-	  cargo test --target wasm32-unknown-unknown --lib $(PURE_PACKAGES)
+	  cargo test --target wasm32-unknown-unknown --tests $(PURE_PACKAGES)
 
 .PHONY: test-e2e
 test-e2e: filter control-plane cli .venv/ready ## The promises of the whole, on a real Envoy
@@ -115,8 +115,11 @@ eval: cli ## Recall and false positives over a corpus: make eval CORPUS=dir [EVA
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: -r $<
 	@touch $@
 
-# The lock file of the release may name a version that a registry's mirror does not have yet.
+# Little optimised, since it is built once and runs for seconds. The lock file of the release may
+# name a version that a registry's mirror does not have yet.
+$(RUNNER): export CARGO_PROFILE_RELEASE_OPT_LEVEL = 1
+$(RUNNER): export CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS = fallback
+$(RUNNER): INSTALL = cargo install wasm-bindgen-cli --version $(WASM_BINDGEN) --bin wasm-bindgen-test-runner --root .tools
 $(RUNNER): Cargo.lock
-	@version="$(WASM_BINDGEN)"; install="cargo install wasm-bindgen-cli --version $$version --bin wasm-bindgen-test-runner --root .tools"; \
-	 $(RUNNER) --version 2>/dev/null | grep -qF "$$version" || $$install --locked || CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS=fallback $$install
+	@$(RUNNER) --version 2>/dev/null | grep -qF "$(WASM_BINDGEN)" || $(INSTALL) --locked || $(INSTALL)
 	@touch $@

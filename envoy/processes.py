@@ -79,7 +79,7 @@ class Processes:
         return [file.stem for file in reversed(files) if self.stop(file.stem)]
 
     def wait_ready(self, name: str, ready: Callable[[], bool], seconds_max: float) -> None:
-        """Waits until `ready()`; raises StackError with the end of the log when that does not come."""
+        """Waits until `ready()`. Raises StackError with the end of the log when it never is."""
 
         def settled() -> bool:
             return ready() or self.running(name) is None

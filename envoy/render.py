@@ -11,7 +11,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_MARKED = re.compile(r"""(?P<scalar>'[^']*'|"[^"\n]*"|[^\s'"#]+)(?P<mark>[ \t]+\#[ ]\$(?P<name>[A-Z0-9_]+))""")
+_MARKED = re.compile(
+    r"""(?P<scalar>'[^']*'|"[^"\n]*"|[^\s'"#]+)(?P<mark>[ \t]+\#[ ]\$(?P<name>[A-Z0-9_]+))"""
+)
 
 
 def render(text: str, values: Mapping[str, str]) -> str:

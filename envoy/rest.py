@@ -39,7 +39,7 @@ def ask(
     headers: dict[str, str] | None = None,
     timeout_seconds: float = 10.0,
 ) -> Answer:
-    """Sends one request; `body` goes as JSON unless it is bytes. Raises OSError when nobody answers."""
+    """Sends one request, `body` as JSON unless it is bytes. Raises OSError without an answer."""
     parts = urlsplit(url)
     send = {"accept": "application/json", **(headers or {})}
     if key:

@@ -56,7 +56,7 @@ class Ports:
 
     @classmethod
     def from_environment(cls) -> Ports:
-        """What the environment chooses, else the default ports. Raises StackError for a busy one."""
+        """What the environment chooses, else the defaults. Raises StackError for a busy one."""
         wanted = {"GATEWAY": 8080, "CONTROL_PLANE": 3001, "TOOL": 9001, "ENVOY_ADMIN": 9901}
         spare = free_ports(4) if os.environ.get("CLAMPD_PORTS") == "free" else []
         ports = []
@@ -200,7 +200,9 @@ class Stack:
         self.processes.wait_ready("sql-tool", _answers(f"{self.tool_url}/health"), 30)
         return pid
 
-    def start_envoy(self, envoy: Path | None = None, *, changes: dict[str, Any] | None = None) -> int:
+    def start_envoy(
+        self, envoy: Path | None = None, *, changes: dict[str, Any] | None = None
+    ) -> int:
         """Starts Envoy, its filter configured with `changes`, and waits until it serves calls."""
         pid = self.launch_envoy(envoy or envoy_path(), changes or {})
         self.processes.wait_ready("envoy", _answers(f"{self.gateway_url}/health"), 60)
@@ -240,7 +242,9 @@ class Stack:
 
     def seed_identities(self) -> list[dict[str, str]]:
         """Registers agents and keys, and gives each agent's id and secret."""
-        self.admin("POST", "/v1/keys", {"role": "agent", "name": "agents", "key": catalogue.API_KEY})
+        self.admin(
+            "POST", "/v1/keys", {"role": "agent", "name": "agents", "key": catalogue.API_KEY}
+        )
         tool = {"role": "tool", "name": "sql-tool", "audience": self.tool_url}
         self._tool_key = self.admin("POST", "/v1/keys", tool)["key"]
         agents = []
@@ -265,13 +269,17 @@ class Stack:
         """Asks the control plane as its administrator. Raises StackError when it refuses."""
         answer = ask(method, self.control_plane_url + path, body, key=self._identity["admin_key"])
         if answer.status >= 300:
-            raise StackError(f"{method} {path}: {answer.status} {answer.body.decode(errors='replace')}")
+            raise StackError(
+                f"{method} {path}: {answer.status} {answer.body.decode(errors='replace')}"
+            )
         return answer.json if answer.body else None
 
 
 def require_built() -> None:
     """Raises StackError when something that make builds is missing."""
-    missing = [str(path.relative_to(ROOT)) for path in (FILTER_WASM, CONTROL_PLANE) if not path.exists()]
+    missing = [
+        str(path.relative_to(ROOT)) for path in (FILTER_WASM, CONTROL_PLANE) if not path.exists()
+    ]
     if missing:
         raise StackError(f"{' and '.join(missing)} not built yet: run `make build`")
 

@@ -1,6 +1,6 @@
 -- Everything belongs to one organisation, and every query names it.
 
-CREATE TABLE organisations (
+CREATE TABLE cp_organisations (
     id          TEXT PRIMARY KEY,
     name        TEXT NOT NULL,
     -- Grows with every change to anything that a bundle carries.
@@ -18,26 +18,26 @@ CREATE TABLE organisations (
 ) STRICT;
 
 -- The revision at which each part of the bundle last changed.
-CREATE TABLE sections (
-    org_id    TEXT NOT NULL REFERENCES organisations (id),
+CREATE TABLE cp_sections (
+    org_id    TEXT NOT NULL REFERENCES cp_organisations (id),
     name      TEXT NOT NULL,
     revision  INTEGER NOT NULL,
     PRIMARY KEY (org_id, name)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE api_keys (
+CREATE TABLE cp_api_keys (
     id          TEXT PRIMARY KEY,
-    org_id      TEXT NOT NULL REFERENCES organisations (id),
+    org_id      TEXT NOT NULL REFERENCES cp_organisations (id),
     sha256      TEXT NOT NULL UNIQUE,
     role        TEXT NOT NULL,
     name        TEXT NOT NULL,
     audience    TEXT,
     created_at  INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX api_keys_of_org ON api_keys (org_id, created_at);
+CREATE INDEX api_keys_of_org ON cp_api_keys (org_id, created_at);
 
-CREATE TABLE agents (
-    org_id        TEXT NOT NULL REFERENCES organisations (id),
+CREATE TABLE cp_agents (
+    org_id        TEXT NOT NULL REFERENCES cp_organisations (id),
     id            TEXT NOT NULL,
     name          TEXT NOT NULL,
     state         TEXT NOT NULL,
@@ -53,10 +53,10 @@ CREATE TABLE agents (
     updated_at    INTEGER NOT NULL,
     PRIMARY KEY (org_id, id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX agents_by_delegator ON agents (org_id, delegated_by);
+CREATE INDEX agents_by_delegator ON cp_agents (org_id, delegated_by);
 
-CREATE TABLE tools (
-    org_id      TEXT NOT NULL REFERENCES organisations (id),
+CREATE TABLE cp_tools (
+    org_id      TEXT NOT NULL REFERENCES cp_organisations (id),
     name        TEXT NOT NULL,
     scope       TEXT NOT NULL,
     category    TEXT NOT NULL,
@@ -68,8 +68,8 @@ CREATE TABLE tools (
     PRIMARY KEY (org_id, name)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE policies (
-    org_id      TEXT NOT NULL REFERENCES organisations (id),
+CREATE TABLE cp_policies (
+    org_id      TEXT NOT NULL REFERENCES cp_organisations (id),
     id          TEXT NOT NULL,
     body        TEXT NOT NULL,
     updated_at  INTEGER NOT NULL,
@@ -77,17 +77,17 @@ CREATE TABLE policies (
 ) STRICT, WITHOUT ROWID;
 
 -- The nonces of micro-tokens that are worth nothing any more: used or revoked.
-CREATE TABLE tokens_spent (
+CREATE TABLE cp_tokens_spent (
     org_id      TEXT NOT NULL,
     jti         TEXT NOT NULL,
     how         TEXT NOT NULL,
     expires_at  INTEGER NOT NULL,
     PRIMARY KEY (org_id, jti)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX tokens_spent_by_expiry ON tokens_spent (expires_at);
+CREATE INDEX tokens_spent_by_expiry ON cp_tokens_spent (expires_at);
 
 -- Not STRICT: `blocked` keeps the declared type BOOLEAN, by which answers know to say true.
-CREATE TABLE audit_events (
+CREATE TABLE cp_audit_events (
     org_id               TEXT NOT NULL,
     seq                  INTEGER NOT NULL,
     event_id             TEXT NOT NULL,
@@ -126,4 +126,4 @@ CREATE TABLE audit_events (
     chain_hash           TEXT NOT NULL,
     PRIMARY KEY (org_id, seq)
 ) WITHOUT ROWID;
-CREATE UNIQUE INDEX audit_events_by_id ON audit_events (org_id, event_id);
+CREATE UNIQUE INDEX audit_events_by_id ON cp_audit_events (org_id, event_id);

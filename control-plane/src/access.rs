@@ -1,7 +1,7 @@
 //! Who may call: keys, roles, and a brake on guessing.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     net::IpAddr,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
@@ -87,7 +87,8 @@ const ADDRESS_FAILURES_MAX: u32 = 100;
 /// How many addresses and beginnings are remembered; then the oldest is forgotten.
 const REMEMBERED_MAX: usize = 4_096;
 
-/// How many keys are remembered as good, so that a guesser on their address does not brake them.
+/// How many keys are remembered as good from an address, so that a guesser on the same address does
+/// not brake them. Elsewhere a guesser is braked even when the guess is right.
 const FAMILIAR_MAX: usize = 1_024;
 
 /// Characters of a key that tell one guesser's target from another.
@@ -101,8 +102,8 @@ pub(crate) struct Brake(Mutex<Memory>);
 struct Memory {
     failures: HashMap<(IpAddr, String), Failures>,
     order: VecDeque<(IpAddr, String)>,
-    familiar: HashMap<String, ()>,
-    familiar_order: VecDeque<String>,
+    familiar: HashSet<(IpAddr, String)>,
+    familiar_order: VecDeque<(IpAddr, String)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -115,7 +116,7 @@ impl Brake {
     /// The seconds to wait, if `key` (whose hash is `sha256`) is not to be looked at now.
     pub(crate) fn wait(&self, address: IpAddr, key: &str, sha256: &str) -> Option<u64> {
         let memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if memory.familiar.contains_key(sha256) {
+        if memory.familiar.contains(&(address, sha256.to_owned())) {
             return None;
         }
         let by_prefix = memory.wait((address, prefix(key)), PREFIX_FAILURES_MAX);
@@ -130,9 +131,10 @@ impl Brake {
     }
 
     /// Remembers that the key exists.
-    pub(crate) fn succeeded(&self, sha256: &str) {
+    pub(crate) fn succeeded(&self, address: IpAddr, sha256: &str) {
+        let source = (address, sha256.to_owned());
         let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if memory.familiar.contains_key(sha256) {
+        if memory.familiar.contains(&source) {
             return;
         }
         if memory.familiar_order.len() >= FAMILIAR_MAX
@@ -140,8 +142,8 @@ impl Brake {
         {
             memory.familiar.remove(&oldest);
         }
-        memory.familiar.insert(sha256.to_owned(), ());
-        memory.familiar_order.push_back(sha256.to_owned());
+        memory.familiar.insert(source.clone());
+        memory.familiar_order.push_back(source);
     }
 }
 
@@ -209,12 +211,20 @@ mod tests {
     #[test]
     fn a_guesser_of_many_keys_is_braked_while_keys_known_to_be_good_pass() {
         let brake = Brake::default();
-        brake.succeeded("good");
+        brake.succeeded(HERE, "good");
         for guess in 0..ADDRESS_FAILURES_MAX {
             brake.failed(HERE, &format!("ag_live_{guess:06}"));
         }
         assert!(brake.wait(HERE, "ag_live_fresh_", "h").is_some());
         assert_eq!(brake.wait(HERE, "ag_live_fresh_", "good"), None);
+        let elsewhere = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+        for guess in 0..ADDRESS_FAILURES_MAX {
+            brake.failed(elsewhere, &format!("ag_live_{guess:06}"));
+        }
+        assert!(
+            brake.wait(elsewhere, "ag_live_fresh_", "good").is_some(),
+            "a right guess too"
+        );
     }
 
     #[test]
@@ -222,7 +232,7 @@ mod tests {
         let brake = Brake::default();
         for guess in 0..REMEMBERED_MAX * 3 {
             brake.failed(HERE, &format!("ag_live_{guess:06}"));
-            brake.succeeded(&guess.to_string());
+            brake.succeeded(HERE, &guess.to_string());
         }
         let memory = brake.0.lock().unwrap();
         assert!(memory.failures.len() <= REMEMBERED_MAX && memory.order.len() <= REMEMBERED_MAX);

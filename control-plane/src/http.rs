@@ -4,12 +4,14 @@
 
 mod agents;
 mod audit;
+mod automatic_kill;
 mod body;
 mod bundle;
 mod caller;
 mod drain;
 mod error;
 mod keys;
+mod listen;
 mod orders;
 mod policies;
 mod settings;
@@ -18,7 +20,7 @@ mod tokens;
 mod tools;
 mod value;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Router,
@@ -29,6 +31,7 @@ use axum::{
     routing::{delete, get, post},
 };
 
+pub(crate) use self::listen::serve;
 use self::{caller::AnyCaller, error::ApiError};
 use crate::{random, service::Service};
 
@@ -69,7 +72,14 @@ pub(crate) fn router(service: App) -> Router {
                 .put(policies::put)
                 .delete(policies::delete),
         )
+        .route("/v1/organisation", get(settings::organisation))
         .route("/v1/settings", get(settings::show).put(settings::put))
+        .route(
+            "/v1/automatic-kill",
+            get(automatic_kill::show)
+                .put(automatic_kill::put)
+                .delete(automatic_kill::delete),
+        )
         .route("/v1/bundle", get(bundle::poll))
         .route("/v1/tokens/exchange", post(tokens::exchange))
         .route("/v1/tokens/revoke", post(tokens::revoke))
@@ -85,7 +95,9 @@ pub(crate) fn router(service: App) -> Router {
 
 /// Gives the request an id, and the answer the id and, where it is an error, its body.
 async fn common(mut request: Request, next: Next) -> Response {
+    let begun = Instant::now();
     let id = request_id(&request);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     request.extensions_mut().insert(RequestId(id.clone()));
     let (parts, body) = request.into_parts();
     let (body, leftover) = drain::returning(body);
@@ -102,6 +114,9 @@ async fn common(mut request: Request, next: Next) -> Response {
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID.clone(), id);
     }
+    let (status, us) = (response.status().as_u16(), begun.elapsed().as_micros());
+    tracing::debug!(%method, path, status, us, request_id = id, "answered");
+    let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,

@@ -91,7 +91,7 @@ fn answer(
     sql: &str,
     timeout: Duration,
 ) -> Result<Answer, QueryError> {
-    fence(&mut connection, org_id, timeout)?;
+    fence(&mut connection, org_id, sql, timeout)?;
     let explain = |error| explained(error, timeout);
     let mut statement = connection.prepare(sql).map_err(explain)?;
     if !statement.readonly() || statement.column_count() == 0 || statement.is_explain() != 0 {

@@ -102,7 +102,7 @@ pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
     stop: watch::Sender<bool>,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
     closed: Closed,
 }
 
@@ -120,7 +120,7 @@ impl Running {
             served
         };
         match tokio::time::timeout(DRAIN_TIMEOUT, ended).await {
-            Ok(served) => Ok(served??),
+            Ok(served) => Ok(served?),
             // Whoever keeps a connection open that long is cut off.
             Err(_) => Ok(()),
         }
@@ -159,13 +159,12 @@ pub async fn start(
         .with_context(|| format!("listening on `{listen}`"))?;
     let address = listener.local_addr()?;
     tokio::spawn(tidy(Arc::clone(&service)));
-    let app = http::router(service).into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, app).with_graceful_shutdown(stopped(stopping));
+    let serving = http::serve(listener, http::router(service), stopping);
     Ok(Running {
-        closed,
         address,
         stop,
-        serving: tokio::spawn(async move { serving.await }),
+        serving: tokio::spawn(serving),
+        closed,
     })
 }
 

@@ -9,6 +9,7 @@
 
 mod agents;
 mod audit;
+mod automatic_kill;
 mod bundle;
 mod changes;
 mod credentials;
@@ -16,6 +17,7 @@ mod keys;
 mod orders;
 mod organisations;
 mod policies;
+mod queue;
 mod readers;
 mod schema;
 mod tokens;
@@ -33,6 +35,7 @@ pub(crate) use self::organisations::{SigningKeys, add_to as add_organisation, in
 pub(crate) use self::{
     agents::{AgentPatch, AgentRecord, NewAgent, NewCredential},
     audit::{AUDIT_COLUMNS, Ingested, TrailCheck},
+    automatic_kill::AutomaticKill,
     bundle::BundleRequest,
     changes::Changes,
     keys::{KeyRecord, NewKey},
@@ -43,7 +46,7 @@ pub(crate) use self::{
     writer::Write,
 };
 pub use self::{organisations::FirstKeys, schema::DATABASE_FILE};
-use self::{readers::Readers, writer::Writer};
+use self::{queue::Urgency, readers::Readers, writer::Writer};
 use crate::{
     random::NoEntropy,
     seal::{MasterKey, SealBroken},
@@ -58,6 +61,9 @@ pub enum StoreError {
     /// There is one already.
     #[error("{0} already exists")]
     AlreadyExists(Noun),
+    /// The agent is killed: it must be revived first.
+    #[error("agent is killed; revive it first")]
+    AgentKilled,
     /// The database failed.
     #[error("database: {0}")]
     Database(#[from] rusqlite::Error),
@@ -221,7 +227,7 @@ impl Store {
         self.write(|write| {
             Ok(write
                 .connection
-                .query_row("SELECT 1 FROM organisations", [], |_| Ok(()))?)
+                .query_row("SELECT 1 FROM cp_organisations", [], |_| Ok(()))?)
         })
         .await
     }
@@ -240,7 +246,7 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Write<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        self.writer.submit(mutation).await
+        self.writer.submit(Urgency::Urgent, mutation).await
     }
 
     /// Runs `reading` on a pooled connection that cannot write.

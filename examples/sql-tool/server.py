@@ -122,7 +122,9 @@ class Users:
                 "CREATE TABLE IF NOT EXISTS users (id INTEGER PRIMARY KEY, name TEXT, email TEXT)"
             )
             if database.execute("SELECT count(*) FROM users").fetchone() == (0,):
-                people = [(name, f"{name.lower()}@example.com") for name in ("Ada", "Grace", "Alan")]
+                people = [
+                    (name, f"{name.lower()}@example.com") for name in ("Ada", "Grace", "Alan")
+                ]
                 database.executemany("INSERT INTO users (name, email) VALUES (?, ?)", people)
         database.close()
 

@@ -8,13 +8,14 @@ use proxy_wasm::{
     types::Action,
 };
 
-use crate::{host, worker::Worker};
+use crate::{answer::Answering, host, worker::Worker};
 
 /// An exchange. `worker` is missing when the VM could not be configured; then nothing passes.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     worker: Option<Rc<Worker>>,
     state: State,
+    answering: Answering,
 }
 
 #[derive(Debug)]
@@ -31,9 +32,9 @@ enum State {
     Stopped,
 }
 
-/// What Envoy is to do with the request now.
+/// What Envoy is to do with the request or the answer now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Flow {
+pub(crate) enum Flow {
     Go,
     Hold,
 }
@@ -43,6 +44,7 @@ impl Exchange {
         Self {
             worker,
             state: State::New,
+            answering: Answering::Unwatched,
         }
     }
 
@@ -71,13 +73,17 @@ impl Exchange {
                     }
                 },
                 Step::Done(mut judgement) => {
-                    worker.record(&mut judgement);
+                    worker.judged(&judgement);
+                    worker.record(std::mem::take(&mut judgement.events));
                     if let Some(reply) = &judgement.reply {
                         self.state = State::Stopped;
                         host::reply(reply);
                         return Flow::Hold;
                     }
                     host::change_request_headers(&judgement.headers);
+                    if let Some(watching) = judgement.watching {
+                        self.answering = Answering::Awaited(watching);
+                    }
                     self.state = State::Passed;
                     return Flow::Go;
                 }
@@ -96,6 +102,16 @@ impl Exchange {
             .guard
             .read(snapshot.as_deref(), reading, &body, host::now());
         self.carry_out(&worker, step)
+    }
+
+    /// Takes the answer a step further.
+    fn answer(&mut self, step: impl FnOnce(Answering, &Worker) -> (Answering, Flow)) -> Action {
+        let Some(worker) = self.worker.clone() else {
+            return Action::Continue;
+        };
+        let (answering, flow) = step(std::mem::take(&mut self.answering), &worker);
+        self.answering = answering;
+        flow.into()
     }
 
     /// More of the request has come; `whole` when it is all there.
@@ -151,6 +167,24 @@ impl HttpContext for Exchange {
     fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
         // With trailers the body's last callback does not say that it is the last.
         self.more(0, true).into()
+    }
+
+    fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
+        self.answer(|answering, worker| answering.headers(worker, end_of_stream))
+    }
+
+    fn on_http_response_body(&mut self, body_bytes: usize, end_of_stream: bool) -> Action {
+        self.answer(|answering, worker| answering.body(worker, body_bytes, end_of_stream))
+    }
+
+    fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
+        self.answer(Answering::trailers)
+    }
+
+    fn on_log(&mut self) {
+        if let Some(worker) = self.worker.clone() {
+            std::mem::take(&mut self.answering).abandoned(&worker);
+        }
     }
 }
 

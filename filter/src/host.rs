@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use clampd_guard::{Answer, Callout, HeaderChanges, Micros, Reply, Seed};
+use clampd_guard::{Answer, Callout, HeaderChanges, Micros, Reply, ResponseHead, Seed};
 use proxy_wasm::{
     hostcalls,
     types::{BufferType, LogLevel, MapType},
@@ -62,6 +62,66 @@ pub(crate) fn reply(reply: &Reply) {
         .collect();
     let sent = hostcalls::send_http_response(u32::from(reply.status), headers, Some(&reply.body));
     log_failure("answer", sent);
+}
+
+/// Ends an answer that has begun to come with this JSON instead.
+pub(crate) fn reply_json(body: &[u8]) {
+    let headers = vec![("content-type", "application/json")];
+    log_failure(
+        "answer",
+        hostcalls::send_http_response(200, headers, Some(body)),
+    );
+}
+
+/// The head of the answer. Its headers must not have been released.
+pub(crate) fn response_head() -> ResponseHead {
+    let value = |name| {
+        let value = hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name);
+        value.ok().flatten()
+    };
+    let text = |name| value(name).and_then(|v| String::from_utf8(v).ok());
+    ResponseHead {
+        status: text(":status").and_then(|s| s.parse().ok()).unwrap_or(0),
+        content_type: text("content-type").unwrap_or_default(),
+        is_encoded: value("content-encoding").is_some_and(|e| e != b"identity"),
+    }
+}
+
+/// At most `bytes` of the answer's body, as far as it is held.
+pub(crate) fn response_body(bytes: usize) -> Vec<u8> {
+    let body = hostcalls::get_buffer(BufferType::HttpResponseBody, 0, bytes);
+    body.ok().flatten().unwrap_or_default()
+}
+
+/// Puts a body in the place of a held one of `bytes`. Its headers must not have been released.
+pub(crate) fn replace_response(bytes: usize, body: &[u8]) {
+    const MAP: MapType = MapType::HttpResponseHeaders;
+    let length = body.len().to_string();
+    log_failure(
+        "set a header",
+        hostcalls::set_map_value(MAP, "content-length", Some(&length)),
+    );
+    let json = Some("application/json");
+    log_failure(
+        "set a header",
+        hostcalls::set_map_value(MAP, "content-type", json),
+    );
+    replace_chunk(bytes, body);
+}
+
+/// Puts something in the place of `bytes` that are held.
+pub(crate) fn replace_chunk(bytes: usize, with: &[u8]) {
+    let set = hostcalls::set_buffer(BufferType::HttpResponseBody, 0, bytes, with);
+    log_failure("replace a body", set);
+}
+
+/// Takes the length off an answer whose body will change.
+pub(crate) fn forget_response_length() {
+    let map = MapType::HttpResponseHeaders;
+    log_failure(
+        "remove a header",
+        hostcalls::remove_map_value(map, "content-length"),
+    );
 }
 
 /// Lets a held request go on.

@@ -5,6 +5,7 @@
 //! would stop a VM for every request of its worker, so nothing here may panic: headers and bodies
 //! are read as bytes, and every host call's failure has an answer ([`host`]).
 
+mod answer;
 mod audit;
 mod exchange;
 mod host;

@@ -46,7 +46,8 @@ impl Metrics {
 
     /// Counts a judgement. What was answered without judging anyone does not count.
     pub(crate) fn judged(&self, judgement: &Judgement) {
-        if judgement.verdict != Verdict::Deny && judgement.events.is_empty() {
+        let goes_on = judgement.watching.is_some();
+        if judgement.verdict != Verdict::Deny && judgement.events.is_empty() && !goes_on {
             return;
         }
         self.requests.add(1);
@@ -58,7 +59,10 @@ impl Metrics {
             }
             Verdict::Deny => self.denied.add(1),
         }
-        let latency: Micros = judgement.events.iter().map(|event| event.latency_us).sum();
+    }
+
+    /// Adds up how long judgements took.
+    pub(crate) fn latency(&self, latency: Micros) {
         self.latency_sum.add(latency);
         self.latency_count.add(1);
     }

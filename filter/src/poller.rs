@@ -1,7 +1,6 @@
 //! Keeps the bundle in force new: one VM of the process holds a long poll at the control plane.
 
-use clampd_guard::{Callout, ControlPlane, Micros, Snapshot};
-use clampd_model::Bundle;
+use clampd_guard::{Callout, ControlPlane, Micros, WholeBundle};
 use clampd_token::{VerifyingKey, verify_bundle};
 
 use crate::{
@@ -24,7 +23,7 @@ pub(crate) struct Poller {
     failures: u32,
     not_before: Micros,
     /// The whole bundle in force, as far as this VM has read it.
-    in_force: Option<Bundle>,
+    in_force: Option<WholeBundle>,
 }
 
 /// What became of a poll.
@@ -55,7 +54,7 @@ impl Poller {
             return;
         }
         self.catch_up();
-        let since = self.in_force.as_ref().map_or(0, |bundle| bundle.revision);
+        let since = self.in_force.as_ref().map_or(0, WholeBundle::revision);
         let headers = vec![
             (":method".to_owned(), "GET".to_owned()),
             (
@@ -123,28 +122,24 @@ impl Poller {
     }
 
     fn put_in_force(&mut self, body: &[u8], now: Micros) -> Result<u64, String> {
-        let news = Snapshot::read_bundle(body).map_err(|e| e.to_string())?;
+        let whole = WholeBundle::lay(self.in_force.as_ref(), body, now);
+        let whole = whole.map_err(|error| error.to_string())?;
+        let mark = Mark {
+            revision: whole.revision(),
+            expires_at: whole.expires_at(),
+        };
         let floor = shared::mark().map_or(0, |mark| mark.revision);
-        if news.revision < floor {
+        if mark.revision < floor {
             return Err(format!(
                 "bundle revision {} is older than {floor}",
-                news.revision
+                mark.revision
             ));
         }
-        let changed = self
-            .in_force
-            .as_ref()
-            .is_none_or(|old| old.revision != news.revision);
-        let whole = Snapshot::lay(self.in_force.as_ref(), news, now).map_err(|e| e.to_string())?;
-        let mark = Mark {
-            revision: whole.revision,
-            expires_at: whole.expires_at,
-        };
-        if changed {
-            let body = serde_json::to_vec(&whole).map_err(|e| e.to_string())?;
-            shared::put_bundle(mark, Some(&body));
-        } else {
+        let known = self.in_force.as_ref().map(WholeBundle::revision);
+        if known == Some(mark.revision) {
             shared::put_bundle(mark, None);
+        } else {
+            shared::put_bundle(mark, Some(&whole.to_json()));
         }
         self.in_force = Some(whole);
         Ok(mark.revision)
@@ -152,11 +147,11 @@ impl Poller {
 
     /// Reads what another VM has put in force since.
     fn catch_up(&mut self) {
-        let known = self.in_force.as_ref().map(|bundle| bundle.revision);
+        let known = self.in_force.as_ref().map(WholeBundle::revision);
         if shared::mark().map(|mark| mark.revision) == known {
             return;
         }
-        let shared = shared::bundle().and_then(|body| Snapshot::read_bundle(&body).ok());
+        let shared = shared::bundle().and_then(|body| WholeBundle::take_up(&body).ok());
         self.in_force = shared.or(self.in_force.take());
     }
 

@@ -3,6 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use clampd_guard::{Guard, Judgement, Snapshot, Trace, pipeline_lines};
+use clampd_model::AuditEvent;
 
 use crate::{
     audit::AuditQueue,
@@ -58,15 +59,20 @@ impl Worker {
         Some(snapshot)
     }
 
-    /// Notes a judgement for metrics, audit and, where it is asked for, the log.
-    pub(crate) fn record(&self, judgement: &mut Judgement) {
+    /// Counts a judgement.
+    pub(crate) fn judged(&self, judgement: &Judgement) {
         self.metrics.judged(judgement);
-        for event in std::mem::take(&mut judgement.events) {
+    }
+
+    /// Keeps events for the audit trail and, where it is asked for, logs them.
+    pub(crate) fn record(&self, events: Vec<AuditEvent>) {
+        for event in events {
             if self.guard.config().trace == Trace::Pipeline {
                 for line in pipeline_lines(&event) {
                     host::info(&line);
                 }
             }
+            self.metrics.latency(event.latency_us);
             let kept = self.audit.borrow_mut().push(&event);
             if !kept {
                 self.metrics.audit_lost();

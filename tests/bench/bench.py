@@ -164,7 +164,10 @@ class Bench:
 
 
 def message(mint: str, padding: str) -> bytes:
-    params: dict[str, Any] = {"name": "email.send", "arguments": {"to": "a@b.example", "body": padding}}
+    params: dict[str, Any] = {
+        "name": "email.send",
+        "arguments": {"to": "a@b.example", "body": padding},
+    }
     method = "tools/call"
     if mint == "none":
         params, method = {"_meta": {"note": padding}}, "tools/list"

@@ -1,4 +1,4 @@
-"""The stack that the tests run against: real, on free ports, started once and ended with the run."""
+"""The stack that the tests run against: real, on free ports, started once, ended with the run."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def new_agent(gateway: Gateway) -> Callable[..., Agent]:
         assert made.status == 201, made.body
         agent = Agent(agent_id, made.json["secret"])
         body = {"text": "hello"}
-        known = wait_until(lambda: gateway.call("/v1/scan-input", body, agent=agent).status == 200, 5)
+        known = wait_until(
+            lambda: gateway.call("/v1/scan-input", body, agent=agent).status == 200, 5
+        )
         assert known, "the gateway does not learn of a new agent"
         return agent
 

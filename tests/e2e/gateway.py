@@ -74,7 +74,9 @@ class Gateway:
 
     def admin(self, method: str, path: str, body: Any = None) -> Answer:
         """Asks the control plane as its administrator."""
-        return ask(method, self.state["control_plane_url"] + path, body, key=self.state["admin_key"])
+        return ask(
+            method, self.state["control_plane_url"] + path, body, key=self.state["admin_key"]
+        )
 
     def introspect(self, token: str) -> dict[str, Any]:
         """What the control plane tells a tool about a micro-token; uses it up."""

@@ -69,7 +69,12 @@ def test_a_blocked_call_leaves_an_event_without_what_it_said(gateway: Gateway):
 
 
 def test_the_trail_cannot_be_changed_by_sql(gateway: Gateway):
-    for sql in ("DELETE FROM audit_logs", "DROP TABLE audit_logs", "SELECT * FROM agents", "SELECT 1; SELECT 2"):
+    for sql in (
+        "DELETE FROM audit_logs",
+        "DROP TABLE audit_logs",
+        "SELECT * FROM agents",
+        "SELECT 1; SELECT 2",
+    ):
         assert gateway.admin("POST", "/v1/audit/query", {"sql": sql}).status in (400, 403, 422), sql
 
 

@@ -52,7 +52,9 @@ def test_an_uncoded_body_may_say_so(gateway: Gateway):
 
 
 @pytest.mark.parametrize("path", ["/v1/proxy", "/mcp"])
-@pytest.mark.parametrize("coding", ["deflate", "x-gzip", "compress", "gzip, gzip", "br, gzip", "nonsense"])
+@pytest.mark.parametrize(
+    "coding", ["deflate", "x-gzip", "compress", "gzip, gzip", "br, gzip", "nonsense"]
+)
 def test_a_coding_that_is_left_over_is_refused(gateway: Gateway, path: str, coding: str):
     packed = zlib.compress(EVIL) if coding == "deflate" else gzip.compress(EVIL)
     answer = gateway.call(path, packed, headers={"content-encoding": coding})
@@ -158,7 +160,11 @@ def test_a_header_that_is_no_utf8_does_no_harm(gateway: Gateway):
         assert answer.status in (200, 400, 415), (name, answer)
         assert answer.status != 200 or answer.json["allowed"] is False
     for name in (b"x-ag-key", b"authorization", b"x-ag-agent-token"):
-        head = b"POST /v1/proxy HTTP/1.1\r\nhost: g\r\n" + name + b": \xff\xfe\r\ncontent-length: 2\r\n\r\n{}"
+        head = (
+            b"POST /v1/proxy HTTP/1.1\r\nhost: g\r\n"
+            + name
+            + b": \xff\xfe\r\ncontent-length: 2\r\n\r\n{}"
+        )
         assert gateway.raw(head).status == 401, name
     assert gateway.call("/v1/proxy", SAFE).json["allowed"] is True
 

@@ -77,7 +77,13 @@ def test_harmless_calls_do_reach_the_tool(gateway: Gateway, sinks: dict[str, str
 def test_a_denial_says_what_to_do_and_never_what_matched(gateway: Gateway):
     answer = gateway.proxy({"sql": "DROP TABLE zebra_crossings"})
     denial = answer.json["denial"]
-    assert denial.keys() >= {"rule_id", "violated_predicate", "corrective", "reason_codes", "idempotency_key"}
+    assert denial.keys() >= {
+        "rule_id",
+        "violated_predicate",
+        "corrective",
+        "reason_codes",
+        "idempotency_key",
+    }
     assert denial["corrective"].keys() >= {"kind", "human_explanation", "confidence"}
     assert b"zebra_crossings" not in answer.body
 

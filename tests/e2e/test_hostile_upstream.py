@@ -1,7 +1,8 @@
-"""A tool behind the gateway may answer what it likes: nobody hangs, nothing breaks, nothing slips."""
+"""A tool may answer what it likes: nobody hangs, nothing breaks, nothing slips."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import threading
@@ -9,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from gateway import SAFE_SQL, Gateway
+from gateway import SAFE_SQL, Gateway, chunked
 from processes import wait_until
 from rest import Answer
 from stack import Ports, Stack
@@ -72,7 +73,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway,
 
 
 def both(gateway: Gateway) -> list[Answer]:
-    """A harmless call by both ways, answered in time; over MCP the connection may be cut instead."""
+    """A harmless call by both ways, answered in time; the connection over MCP may be cut."""
     began = time.monotonic()
     answers = [gateway.proxy(SAFE_SQL)]
     try:
@@ -123,7 +124,10 @@ def test_an_odd_answer_breaks_nothing(hostile: tuple[Gateway, Upstream], said: b
     "said",
     [
         answer(rpc(POISON)),
-        OK + JSON + b"transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(rpc(POISON)), rpc(POISON)),
+        OK
+        + JSON
+        + b"transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+        % (len(rpc(POISON)), rpc(POISON)),
         answer(rpc(POISON), OK),
         answer(rpc(POISON), b"HTTP/1.1 500 No\r\n" + JSON),
         answer(rpc("lorem ipsum " * 50_000 + POISON)),
@@ -133,9 +137,45 @@ def test_an_odd_answer_breaks_nothing(hostile: tuple[Gateway, Upstream], said: b
 def test_a_poisoned_answer_does_not_reach_the_agent(hostile: tuple[Gateway, Upstream], said: bytes):
     gateway, upstream = hostile
     upstream.answer = said
-    got = gateway.proxy(SAFE_SQL)
-    assert got.json["allowed"] is False and got.json["tool_response"] is None
-    assert b"previous instructions" not in got.body
+    proxied, over_mcp = gateway.proxy(SAFE_SQL), gateway.mcp(SAFE_SQL)
+    assert b"previous instructions" not in proxied.body + over_mcp.body
+    assert proxied.json["allowed"] is False and proxied.json["tool_response"] is None
+    assert over_mcp.json["result"]["isError"] is True if over_mcp.status == 200 else over_mcp.json
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "br"])
+def test_an_answer_that_cannot_be_read_does_not_reach_the_agent(
+    hostile: tuple[Gateway, Upstream], coding: str
+):
+    gateway, upstream = hostile
+    packed = gzip.compress(rpc(POISON))
+    head = OK + JSON + b"content-encoding: " + coding.encode() + b"\r\n"
+    upstream.answer = answer(packed, head)
+    proxied, over_mcp = gateway.proxy(SAFE_SQL), gateway.mcp(SAFE_SQL)
+    assert proxied.json["allowed"] is False and proxied.json["tool_response"] is None
+    assert packed[20:60] not in over_mcp.body
+
+
+@pytest.mark.parametrize("pieces", [1, 5, 200])
+def test_a_poisoned_stream_of_events_does_not_reach_the_agent(
+    hostile: tuple[Gateway, Upstream], pieces: int
+):
+    gateway, upstream = hostile
+    event = b"event: message\r\ndata: " + rpc(POISON) + b"\r\n\r\n"
+    size = max(1, len(event) // pieces)
+    parts = chunked(*(event[i : i + size] for i in range(0, len(event), size)))
+    head = OK + b"content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    upstream.answer = head + b"".join(parts) + b"0\r\n\r\n"
+    assert b"previous instructions" not in gateway.mcp(SAFE_SQL).body
+
+
+def test_a_clean_stream_of_events_passes(hostile: tuple[Gateway, Upstream]):
+    gateway, upstream = hostile
+    event = b"event: message\r\ndata: " + rpc("three rows") + b"\r\n\r\n"
+    upstream.answer = answer(event, OK + b"content-type: text/event-stream\r\n")
+    got = gateway.mcp(SAFE_SQL)
+    assert got.headers["content-type"] == "text/event-stream"
+    assert b"three rows" in got.body
 
 
 def test_a_tool_that_is_not_there_is_no_reason_to_hang(hostile: tuple[Gateway, Upstream]):

@@ -14,7 +14,11 @@ def rpc(gateway: Gateway, method: str, params: object = None, **more):
 
 
 def test_a_session_begins_and_lists_tools(gateway: Gateway):
-    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    hello = {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "t", "version": "1"},
+    }
     assert rpc(gateway, "initialize", hello).json["result"]["protocolVersion"] == "2025-06-18"
     notification = {"jsonrpc": "2.0", "method": "notifications/initialized"}
     assert gateway.call("/mcp", notification).status == 202
@@ -39,7 +43,9 @@ def test_a_dangerous_tool_call_is_answered_with_a_result_that_a_model_can_read(g
     assert answer.json["id"] == 7 and answer.json["jsonrpc"] == "2.0"
 
 
-def test_where_authorization_belongs_to_the_server_the_agent_s_jwt_comes_beside_it(gateway: Gateway):
+def test_where_authorization_belongs_to_the_server_the_agent_s_jwt_comes_beside_it(
+    gateway: Gateway,
+):
     call = {"name": "database.query", "arguments": SAFE_SQL}
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
     headers = {"x-ag-agent-token": f"Bearer {gateway.agent.jwt()}", "x-clampd-token": "forged"}
@@ -71,7 +77,12 @@ def test_a_caller_that_is_not_known_gets_nowhere(gateway: Gateway, method: str):
 def test_no_attack_hides_in_a_batch(gateway: Gateway):
     before = gateway.seen()
     batch = [
-        {"jsonrpc": "2.0", "id": n, "method": "tools/call", "params": {"name": "database.query", "arguments": params}}
+        {
+            "jsonrpc": "2.0",
+            "id": n,
+            "method": "tools/call",
+            "params": {"name": "database.query", "arguments": params},
+        }
         for n, params in enumerate((SAFE_SQL, EVIL_SQL))
     ]
     answer = gateway.call("/mcp", batch)
@@ -89,8 +100,19 @@ def test_what_is_no_json_rpc_is_refused(gateway: Gateway):
 
 def test_the_kind_of_body_does_not_switch_the_judgement_off(gateway: Gateway):
     before = gateway.seen()
-    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "database.query", "arguments": EVIL_SQL}}
-    for kind in ("text/plain", "application/octet-stream", "application/grpc", "multipart/form-data", ""):
+    call = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": "database.query", "arguments": EVIL_SQL},
+    }
+    for kind in (
+        "text/plain",
+        "application/octet-stream",
+        "application/grpc",
+        "multipart/form-data",
+        "",
+    ):
         answer = gateway.call("/mcp", json.dumps(call).encode(), headers={"content-type": kind})
         assert b'"isError": false' not in answer.body
     assert gateway.seen() == before

@@ -28,10 +28,17 @@ def decides_but_mints_nothing(gateway: Gateway) -> None:
     before = gateway.seen()
     for _ in range(4):
         assert timely(lambda: gateway.proxy(EVIL_SQL)).json["allowed"] is False
-        assert timely(lambda: gateway.call("/v1/scan-input", {"text": "hello"})).json["allowed"] is True
+        assert (
+            timely(lambda: gateway.call("/v1/scan-input", {"text": "hello"})).json["allowed"]
+            is True
+        )
         safe = timely(lambda: gateway.proxy(SAFE_SQL))
-        assert (safe.status, safe.json["error_code"]) == (503, "control_plane_unavailable"), safe.body
-        assert timely(lambda: gateway.mcp(SAFE_SQL)).json.get("result", {}).get("isError") is not False
+        assert (safe.status, safe.json["error_code"]) == (503, "control_plane_unavailable"), (
+            safe.body
+        )
+        assert (
+            timely(lambda: gateway.mcp(SAFE_SQL)).json.get("result", {}).get("isError") is not False
+        )
     assert gateway.seen() == before
 
 
@@ -69,7 +76,9 @@ def test_before_the_first_bundle_nothing_is_decided(own_stack: Stack):
 
     assert wait_until(lambda: health() == 503, 30)
     for path in ("/v1/verify", "/v1/scan-input", "/mcp"):
-        answer = ask("POST", own_stack.gateway_url + path, {}, headers={"x-ag-key": catalogue.API_KEY})
+        answer = ask(
+            "POST", own_stack.gateway_url + path, {}, headers={"x-ag-key": catalogue.API_KEY}
+        )
         assert (answer.status, answer.json["error_code"]) == (503, "not_ready"), path
     own_stack.start_control_plane()
     assert wait_until(lambda: health() == 200, 30)

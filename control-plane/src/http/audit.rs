@@ -17,6 +17,9 @@ use crate::{
     store::{Ingested, TrailCheck},
 };
 
+/// The largest event: far below the longest string of a query.
+const EVENT_BYTES_MAX: usize = 64 * 1024;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Batch {
@@ -31,6 +34,12 @@ pub(super) async fn ingest(
     let holds = batch.events.len() <= AUDIT_BATCH_EVENTS_MAX;
     value::demand(holds, "events", "must be at most 1000")?;
     for event in &batch.events {
+        let bytes = serde_json::to_vec(event).map_or(usize::MAX, |json| json.len());
+        value::demand(
+            bytes <= EVENT_BYTES_MAX,
+            "events",
+            "must be at most 64 KiB each",
+        )?;
         value::token_text("event_id", &event.event_id)?;
         let of_this_organisation = event.org_id.is_empty() || event.org_id == key.org_id;
         value::demand(
@@ -54,6 +63,10 @@ pub(super) async fn ingest(
         .await?;
     Metrics::add(&app.metrics.audit_events, ingested.accepted);
     Metrics::add(&app.metrics.audit_duplicates, ingested.duplicates);
+    Metrics::add(&app.metrics.kills, ingested.killed.len());
+    for agent_id in &ingested.killed {
+        tracing::warn!(%agent_id, "agent was killed for its blocked calls");
+    }
     Ok(Json(ingested))
 }
 

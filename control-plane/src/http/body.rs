@@ -73,7 +73,8 @@ impl<T: DeserializeOwned> FromRequest<App> for FormOrJsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
-        let is_form = media_type(&request) == Some("application/x-www-form-urlencoded");
+        let is_form = media_type(&request)
+            .is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"));
         if !is_form && demand_json(&request).is_err() {
             let wanted = "application/x-www-form-urlencoded or application/json";
             return Err(ApiError::unsupported_media_type(wanted));

@@ -84,7 +84,7 @@ async fn look_up(parts: &Parts, app: &App) -> Result<KeyRecord, ApiError> {
     };
     match record {
         Some(record) => {
-            app.brake.succeeded(&sha256);
+            app.brake.succeeded(address, &sha256);
             Ok(record)
         }
         None => {

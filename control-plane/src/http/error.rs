@@ -185,6 +185,7 @@ impl From<StoreError> for ApiError {
             StoreError::AlreadyExists(noun) => {
                 Self::conflict("already_exists", &format!("{noun} already exists"))
             }
+            StoreError::AgentKilled => Self::conflict("agent_killed", &error.to_string()),
             error => {
                 tracing::error!(%error, "request failed");
                 let message = "the control plane could not do it; nothing was changed";

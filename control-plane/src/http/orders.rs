@@ -95,7 +95,7 @@ async fn obey(
         state,
         reason: order.reason,
         cascade: order.cascade,
-        by: key.id,
+        by: format!("key {}", key.id),
         request_id,
     };
     let done = app.store.change_state(key.org_id, order).await?;

@@ -1,7 +1,8 @@
-//! `/v1/settings`: what the organisation has set.
+//! `/v1/organisation` and `/v1/settings`: what the organisation is and has set.
 
 use axum::{Json, extract::State};
 use clampd_model::Settings;
+use serde_json::{Value, json};
 
 use super::{
     App,
@@ -11,6 +12,22 @@ use super::{
     policies::is_risk,
     value,
 };
+
+/// The organisation, and the key that its bundles are signed with.
+pub(super) async fn organisation(
+    Auditor(key): Auditor,
+    State(app): State<App>,
+) -> Result<Json<Value>, ApiError> {
+    let organisation = app.store.organisation(key.org_id.clone()).await?;
+    let keys = app.signing_keys(&key.org_id).await?;
+    Ok(Json(json!({
+        "id": organisation.id,
+        "name": organisation.name,
+        "revision": organisation.revision,
+        "created_at": organisation.created_at,
+        "trust_root": keys.bundle.verifying_key().to_text(),
+    })))
+}
 
 pub(super) async fn show(
     Auditor(key): Auditor,

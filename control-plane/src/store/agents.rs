@@ -98,7 +98,7 @@ impl AgentRecord {
         org_id: &str,
         id: &str,
     ) -> Result<Self, StoreError> {
-        let sql = format!("SELECT {AGENT_COLUMNS} FROM agents WHERE org_id = ?1 AND id = ?2");
+        let sql = format!("SELECT {AGENT_COLUMNS} FROM cp_agents WHERE org_id = ?1 AND id = ?2");
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query((org_id, id))?;
         Self::read(rows.next()?.ok_or(StoreError::NotFound(Noun::Agent))?)
@@ -120,7 +120,7 @@ impl Store {
             let inserted = write
                 .connection
                 .prepare_cached(
-                    "INSERT INTO agents (org_id, id, name, state, alg, credential, scopes,
+                    "INSERT INTO cp_agents (org_id, id, name, state, alg, credential, scopes,
                          framework, delegated_by, created_at, updated_at)
                      VALUES (?1, ?2, ?3, 'active', ?4, ?5, ?6, ?7, ?8, ?9, ?9)
                      ON CONFLICT DO NOTHING",
@@ -158,7 +158,8 @@ impl Store {
     /// The organisation's agents, by id.
     pub(crate) async fn agents(&self, org_id: String) -> Result<Vec<AgentRecord>, StoreError> {
         self.read(move |connection| {
-            let sql = format!("SELECT {AGENT_COLUMNS} FROM agents WHERE org_id = ?1 ORDER BY id");
+            let sql =
+                format!("SELECT {AGENT_COLUMNS} FROM cp_agents WHERE org_id = ?1 ORDER BY id");
             let mut statement = connection.prepare_cached(&sql)?;
             let mut rows = statement.query([&org_id])?;
             let mut agents = Vec::new();
@@ -182,7 +183,7 @@ impl Store {
             let changed = write
                 .connection
                 .prepare_cached(
-                    "UPDATE agents SET name = coalesce(?3, name), scopes = coalesce(?4, scopes),
+                    "UPDATE cp_agents SET name = coalesce(?3, name), scopes = coalesce(?4, scopes),
                          framework = coalesce(?5, framework), updated_at = ?6
                      WHERE org_id = ?1 AND id = ?2",
                 )?
@@ -216,7 +217,7 @@ impl Store {
             let changed = write
                 .connection
                 .prepare_cached(
-                    "UPDATE agents SET alg = ?3, credential = ?4, updated_at = ?5
+                    "UPDATE cp_agents SET alg = ?3, credential = ?4, updated_at = ?5
                      WHERE org_id = ?1 AND id = ?2",
                 )?
                 .execute((
@@ -242,7 +243,7 @@ pub(super) fn state_of(
     id: &str,
 ) -> Result<Option<AgentState>, StoreError> {
     let state: Option<String> = connection
-        .prepare_cached("SELECT state FROM agents WHERE org_id = ?1 AND id = ?2")?
+        .prepare_cached("SELECT state FROM cp_agents WHERE org_id = ?1 AND id = ?2")?
         .query_row((org_id, id), |row| row.get(0))
         .optional()?;
     state.as_deref().map(parse_state).transpose()

@@ -14,19 +14,28 @@ use serde::Serialize;
 
 use self::row::{chain, row_of};
 pub(crate) use self::{row::AUDIT_COLUMNS, verification::TrailCheck};
-use super::{Store, StoreError, Write, from_sql_integer, sql_integer};
+use super::{
+    Store, StoreError, Write,
+    automatic_kill::{enforce, offenders},
+    from_sql_integer,
+    queue::Urgency,
+    sql_integer,
+};
 use crate::clock;
 
 /// How much one event moves its agent's risk: a moving average over about the last ten.
 const RISK_WEIGHT: f64 = 0.2;
 
 /// What became of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Ingested {
     /// Events that are in the trail now and were not before.
     pub(crate) accepted: usize,
     /// Events that were in the trail already.
     pub(crate) duplicates: usize,
+    /// The agents that were killed for what they did.
+    #[serde(skip)]
+    pub(crate) killed: Vec<String>,
 }
 
 impl Store {
@@ -36,19 +45,24 @@ impl Store {
         org_id: String,
         events: Vec<AuditEvent>,
     ) -> Result<Ingested, StoreError> {
-        self.write(move |write| {
-            let mut risks: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-            for event in events.iter().filter(|event| !event.agent_id.is_empty()) {
-                let scores = risks.entry(event.agent_id.clone()).or_default();
-                scores.push(event.risk_score.value());
-            }
-            let ingested = append(write, &org_id, events)?;
-            if ingested.duplicates == 0 {
-                move_risks(write, &org_id, risks)?;
-            }
-            Ok(ingested)
-        })
-        .await
+        self.writer
+            .submit(Urgency::Bulky, move |write| {
+                let mut risks: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+                for event in events.iter().filter(|event| !event.agent_id.is_empty()) {
+                    let scores = risks.entry(event.agent_id.clone()).or_default();
+                    scores.push(event.risk_score.value());
+                }
+                let offenders = offenders(&events);
+                let mut ingested = append(write, &org_id, events)?;
+                if ingested.duplicates == 0 {
+                    move_risks(write, &org_id, risks)?;
+                }
+                if ingested.accepted > 0 {
+                    ingested.killed = enforce(write, &org_id, offenders)?;
+                }
+                Ok(ingested)
+            })
+            .await
     }
 }
 
@@ -60,7 +74,7 @@ pub(super) fn append(
 ) -> Result<Ingested, StoreError> {
     let connection = write.connection;
     let (seq, mut head): (i64, String) = connection
-        .prepare_cached("SELECT audit_seq, audit_head FROM organisations WHERE id = ?1")?
+        .prepare_cached("SELECT audit_seq, audit_head FROM cp_organisations WHERE id = ?1")?
         .query_row([org_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let first = from_sql_integer(seq);
     let mut seq = first;
@@ -69,7 +83,7 @@ pub(super) fn append(
     let placeholders = vec!["?"; AUDIT_COLUMNS.len()].join(", ");
     let columns = AUDIT_COLUMNS.join(", ");
     let mut insert = connection.prepare_cached(&format!(
-        "INSERT INTO audit_events ({columns}) VALUES ({placeholders})
+        "INSERT INTO cp_audit_events ({columns}) VALUES ({placeholders})
          ON CONFLICT (org_id, event_id) DO NOTHING"
     ))?;
     for event in events {
@@ -86,12 +100,15 @@ pub(super) fn append(
         }
     }
     connection
-        .prepare_cached("UPDATE organisations SET audit_seq = ?2, audit_head = ?3 WHERE id = ?1")?
+        .prepare_cached(
+            "UPDATE cp_organisations SET audit_seq = ?2, audit_head = ?3 WHERE id = ?1",
+        )?
         .execute((org_id, sql_integer(seq), &head))?;
     let accepted = usize::try_from(seq - first).unwrap_or(total);
     Ok(Ingested {
         accepted,
         duplicates: total.saturating_sub(accepted),
+        killed: Vec::new(),
     })
 }
 
@@ -102,7 +119,7 @@ fn move_risks(
     risks: BTreeMap<String, Vec<f64>>,
 ) -> Result<(), StoreError> {
     let mut update = write.connection.prepare_cached(
-        "UPDATE agents SET risk_score = risk_score * ?3 + ?4 WHERE org_id = ?1 AND id = ?2",
+        "UPDATE cp_agents SET risk_score = risk_score * ?3 + ?4 WHERE org_id = ?1 AND id = ?2",
     )?;
     for (agent_id, scores) in risks {
         let (kept, added) = scores.iter().fold((1.0, 0.0), |(kept, added), score| {

@@ -39,7 +39,7 @@ impl Store {
 /// The organisation's revision.
 pub(super) fn read_revision(connection: &Connection, org_id: &str) -> Result<u64, StoreError> {
     let revision: Option<i64> = connection
-        .prepare_cached("SELECT revision FROM organisations WHERE id = ?1")?
+        .prepare_cached("SELECT revision FROM cp_organisations WHERE id = ?1")?
         .query_row([org_id], |row| row.get(0))
         .optional()?;
     revision
@@ -112,7 +112,9 @@ fn changed_sections(
 ) -> Result<HashMap<String, u64>, StoreError> {
     let since = super::sql_integer(since);
     let changed = connection
-        .prepare_cached("SELECT name, revision FROM sections WHERE org_id = ?1 AND revision > ?2")?
+        .prepare_cached(
+            "SELECT name, revision FROM cp_sections WHERE org_id = ?1 AND revision > ?2",
+        )?
         .query_map((org_id, since), |row| {
             Ok((row.get(0)?, from_sql_integer(row.get(1)?)))
         })?
@@ -123,7 +125,7 @@ fn changed_sections(
 fn agent_keys(connection: &Connection, org_id: &str) -> Result<Vec<ApiKey>, StoreError> {
     let keys = connection
         .prepare_cached(
-            "SELECT sha256 FROM api_keys WHERE org_id = ?1 AND role = 'agent' ORDER BY sha256",
+            "SELECT sha256 FROM cp_api_keys WHERE org_id = ?1 AND role = 'agent' ORDER BY sha256",
         )?
         .query_map([org_id], |row| {
             Ok(ApiKey {
@@ -137,7 +139,7 @@ fn agent_keys(connection: &Connection, org_id: &str) -> Result<Vec<ApiKey>, Stor
 
 fn states(connection: &Connection, org_id: &str) -> Result<Vec<StateChange>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, state FROM agents WHERE org_id = ?1 AND state <> 'active' ORDER BY id",
+        "SELECT id, state FROM cp_agents WHERE org_id = ?1 AND state <> 'active' ORDER BY id",
     )?;
     let mut rows = statement.query([org_id])?;
     let mut states = Vec::new();
@@ -157,7 +159,7 @@ fn local_mint(
     master: &MasterKey,
 ) -> Result<LocalMint, StoreError> {
     let epoch: i64 = connection
-        .prepare_cached("SELECT mint_epoch FROM organisations WHERE id = ?1")?
+        .prepare_cached("SELECT mint_epoch FROM cp_organisations WHERE id = ?1")?
         .query_row([&request.org_id], |row| row.get(0))?;
     let epoch = from_sql_integer(epoch);
     Ok(LocalMint {

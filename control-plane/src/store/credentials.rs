@@ -15,7 +15,8 @@ pub(super) fn bundle_agents(
     org_id: &str,
     master: &MasterKey,
 ) -> Result<Vec<Agent>, StoreError> {
-    let sql = "SELECT id, name, alg, credential, scopes FROM agents WHERE org_id = ?1 ORDER BY id";
+    let sql =
+        "SELECT id, name, alg, credential, scopes FROM cp_agents WHERE org_id = ?1 ORDER BY id";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([org_id])?;
     let mut agents = Vec::new();
@@ -33,7 +34,7 @@ pub(super) fn agent_with_credential(
     master: &MasterKey,
 ) -> Result<Option<(Agent, AgentState)>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, name, alg, credential, scopes, state FROM agents WHERE org_id = ?1 AND id = ?2",
+        "SELECT id, name, alg, credential, scopes, state FROM cp_agents WHERE org_id = ?1 AND id = ?2",
     )?;
     let mut rows = statement.query((org_id, id))?;
     let Some(row) = rows.next()? else {

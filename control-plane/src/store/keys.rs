@@ -66,7 +66,7 @@ impl KeyRecord {
         let created_at = clock::unix_seconds();
         let inserted = connection
             .prepare_cached(
-                "INSERT INTO api_keys (id, org_id, sha256, role, name, audience, created_at)
+                "INSERT INTO cp_api_keys (id, org_id, sha256, role, name, audience, created_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
             )?
             .execute((
@@ -112,7 +112,7 @@ impl Store {
     ) -> Result<Option<KeyRecord>, StoreError> {
         self.read(move |connection| {
             let found = connection
-                .prepare_cached("SELECT * FROM api_keys WHERE sha256 = ?1")?
+                .prepare_cached("SELECT * FROM cp_api_keys WHERE sha256 = ?1")?
                 .query_row([&sha256], |row| {
                     Ok((row.get::<_, String>("sha256")?, KeyRecord::read(row)?))
                 })
@@ -130,7 +130,7 @@ impl Store {
         self.read(move |connection| {
             Ok(connection
                 .prepare_cached(
-                    "SELECT 1 FROM api_keys WHERE org_id = ?1 AND id = ?2 AND role = 'proxy'",
+                    "SELECT 1 FROM cp_api_keys WHERE org_id = ?1 AND id = ?2 AND role = 'proxy'",
                 )?
                 .exists((&org_id, &id))?)
         })
@@ -155,7 +155,9 @@ impl Store {
     pub(crate) async fn keys(&self, org_id: String) -> Result<Vec<KeyRecord>, StoreError> {
         self.read(move |connection| {
             let rows = connection
-                .prepare_cached("SELECT * FROM api_keys WHERE org_id = ?1 ORDER BY created_at, id")?
+                .prepare_cached(
+                    "SELECT * FROM cp_api_keys WHERE org_id = ?1 ORDER BY created_at, id",
+                )?
                 .query_map([&org_id], KeyRecord::read)?
                 .collect::<Result<_, _>>()?;
             Ok(rows)
@@ -168,7 +170,9 @@ impl Store {
         self.write(move |write| {
             let record = write
                 .connection
-                .prepare_cached("DELETE FROM api_keys WHERE org_id = ?1 AND id = ?2 RETURNING *")?
+                .prepare_cached(
+                    "DELETE FROM cp_api_keys WHERE org_id = ?1 AND id = ?2 RETURNING *",
+                )?
                 .query_row((&org_id, &id), KeyRecord::read)
                 .optional()?
                 .ok_or(StoreError::NotFound(Noun::Key))?;

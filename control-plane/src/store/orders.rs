@@ -16,7 +16,7 @@ pub(crate) struct StateOrder {
     pub(crate) reason: Option<String>,
     /// Whether the agents that it delegated to follow it.
     pub(crate) cascade: bool,
-    /// The key that ordered it.
+    /// Who ordered it, as the trail says it.
     pub(crate) by: String,
     pub(crate) request_id: String,
 }
@@ -43,31 +43,34 @@ impl Store {
     }
 }
 
-fn change_state(
+pub(super) fn change_state(
     write: &mut Write<'_>,
     org_id: &str,
     order: &StateOrder,
 ) -> Result<Killed, StoreError> {
     let begun = Instant::now();
-    AgentRecord::by_id(write.connection, org_id, &order.id)?;
-    let agents = if order.cascade {
+    let named = AgentRecord::by_id(write.connection, org_id, &order.id)?;
+    if order.state == AgentState::Suspended && named.state == AgentState::Killed {
+        return Err(StoreError::AgentKilled);
+    }
+    let family = if order.cascade {
         descendants(write.connection, org_id, &order.id)?
     } else {
         vec![order.id.clone()]
     };
-    let now = clock::unix_seconds();
+    let now = clock::unix_micros();
+    // Whoever is killed stays so: to be suspended is less.
     let mut update = write.connection.prepare_cached(
-        "UPDATE agents SET state = ?3, state_reason = ?4, updated_at = ?5
-         WHERE org_id = ?1 AND id = ?2",
+        "UPDATE cp_agents SET state = ?3, state_reason = ?4, state_since = ?5, updated_at = ?6
+         WHERE org_id = ?1 AND id = ?2 AND NOT (state = 'killed' AND ?3 = 'suspended')",
     )?;
-    for id in &agents {
-        update.execute((
-            org_id,
-            id,
-            order.state.as_str(),
-            &order.reason,
-            sql_integer(now),
-        ))?;
+    let mut agents = Vec::with_capacity(family.len());
+    for id in family {
+        let (since, updated_at) = (sql_integer(now), sql_integer(now / 1_000_000));
+        let state = order.state.as_str();
+        if update.execute((org_id, &id, state, &order.reason, since, updated_at))? == 1 {
+            agents.push(id);
+        }
     }
     let registry_ms = milliseconds(begun);
 
@@ -98,8 +101,8 @@ fn descendants(connection: &Connection, org_id: &str, id: &str) -> Result<Vec<St
             "WITH RECURSIVE family (id) AS (
                  VALUES (?2)
                  UNION
-                 SELECT agents.id FROM agents JOIN family ON agents.delegated_by = family.id
-                 WHERE agents.org_id = ?1)
+                 SELECT cp_agents.id FROM cp_agents JOIN family ON cp_agents.delegated_by = family.id
+                 WHERE cp_agents.org_id = ?1)
              SELECT id FROM family",
         )?
         .query_map((org_id, id), |row| row.get(0))?
@@ -127,7 +130,7 @@ fn state_event(
         tool_action: action.to_owned(),
         risk_score: agent.risk_score,
         assessed_risk: agent.risk,
-        policy_reason: format!("{action} by key {}: {reason}", order.by),
+        policy_reason: format!("{action} by {}: {reason}", order.by),
         bundle_revision: revision,
         timestamp: clock::unix_micros(),
         ..AuditEvent::default()
@@ -135,5 +138,5 @@ fn state_event(
 }
 
 fn milliseconds(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1_000.0
+    (since.elapsed().as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }

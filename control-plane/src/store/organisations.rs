@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 
 use super::{
-    DATABASE_FILE, Noun, SectionName, Store, StoreError,
+    DATABASE_FILE, Noun, SectionName, Store, StoreError, from_sql_integer,
     keys::{KeyRecord, NewKey},
     schema, sql_integer,
 };
@@ -51,8 +51,7 @@ pub(crate) fn initialise(
     if path.exists() {
         bail!("`{}` is initialised already", data_dir.display());
     }
-    fs::create_dir_all(data_dir).with_context(|| format!("creating `{}`", data_dir.display()))?;
-    fs::set_permissions(data_dir, fs::Permissions::from_mode(0o700))?;
+    prepare_directory(data_dir)?;
     let master = match master_key {
         Some(_) => MasterKey::load(master_key, data_dir)?,
         None => MasterKey::create(data_dir)?,
@@ -64,6 +63,23 @@ pub(crate) fn initialise(
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
     let mut connection = schema::create(&path)?;
     add(&mut connection, &master, org_id, name)
+}
+
+/// Makes the directory private. One that others use too is left as it is and refused.
+fn prepare_directory(data_dir: &Path) -> anyhow::Result<()> {
+    let shown = data_dir.display();
+    fs::create_dir_all(data_dir).with_context(|| format!("creating `{shown}`"))?;
+    let mode = fs::metadata(data_dir)?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    if fs::read_dir(data_dir)?.next().is_some() {
+        bail!(
+            "`{shown}` is open to others and not empty; wanted a new or private directory (0700)"
+        );
+    }
+    fs::set_permissions(data_dir, fs::Permissions::from_mode(0o700))?;
+    Ok(())
 }
 
 /// Adds an organisation to a database that exists.
@@ -98,7 +114,7 @@ fn add(
     let now = clock::unix_seconds();
     let transaction = connection.transaction()?;
     let inserted = transaction.execute(
-        "INSERT INTO organisations
+        "INSERT INTO cp_organisations
             (id, name, revision, mint_epoch, settings, bundle_key, token_key, audit_head, created_at)
          VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, '', ?7) ON CONFLICT DO NOTHING",
         (
@@ -116,7 +132,7 @@ fn add(
     }
     for section in SectionName::ALL {
         transaction.execute(
-            "INSERT INTO sections (org_id, name, revision) VALUES (?1, ?2, 1)",
+            "INSERT INTO cp_sections (org_id, name, revision) VALUES (?1, ?2, 1)",
             (&org_id, section.as_str()),
         )?;
     }
@@ -137,13 +153,43 @@ fn add(
     })
 }
 
+/// An organisation as it is shown.
+#[derive(Debug, Clone)]
+pub(crate) struct Organisation {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) revision: u64,
+    pub(crate) created_at: u64,
+}
+
 impl Store {
+    /// The organisation.
+    pub(crate) async fn organisation(&self, org_id: String) -> Result<Organisation, StoreError> {
+        self.read(move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT id, name, revision, created_at FROM cp_organisations WHERE id = ?1",
+                )?
+                .query_row([&org_id], |row| {
+                    Ok(Organisation {
+                        id: row.get(0)?,
+                        name: row.get(1)?,
+                        revision: from_sql_integer(row.get(2)?),
+                        created_at: from_sql_integer(row.get(3)?),
+                    })
+                })
+                .optional()?
+                .ok_or(StoreError::NotFound(Noun::Organisation))
+        })
+        .await
+    }
+
     /// The organisation's signing keys, opened.
     pub(crate) async fn signing_keys(&self, org_id: String) -> Result<SigningKeys, StoreError> {
         let master = self.master().clone();
         self.read(move |connection| {
             let (bundle, token): (Vec<u8>, Vec<u8>) = connection
-                .prepare_cached("SELECT bundle_key, token_key FROM organisations WHERE id = ?1")?
+                .prepare_cached("SELECT bundle_key, token_key FROM cp_organisations WHERE id = ?1")?
                 .query_row([&org_id], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?
                 .ok_or(StoreError::NotFound(Noun::Organisation))?;
@@ -172,7 +218,7 @@ impl Store {
         self.write(move |write| {
             write
                 .connection
-                .prepare_cached("UPDATE organisations SET settings = ?2 WHERE id = ?1")?
+                .prepare_cached("UPDATE cp_organisations SET settings = ?2 WHERE id = ?1")?
                 .execute((&org_id, text))?;
             write.touch(&org_id, &[SectionName::Settings])
         })
@@ -184,13 +230,13 @@ impl Store {
         self.write(move |write| {
             let behind: Vec<String> = write
                 .connection
-                .prepare_cached("SELECT id FROM organisations WHERE mint_epoch <> ?1")?
+                .prepare_cached("SELECT id FROM cp_organisations WHERE mint_epoch <> ?1")?
                 .query_map([sql_integer(epoch)], |row| row.get(0))?
                 .collect::<Result<_, _>>()?;
             for org_id in behind {
                 write
                     .connection
-                    .prepare_cached("UPDATE organisations SET mint_epoch = ?2 WHERE id = ?1")?
+                    .prepare_cached("UPDATE cp_organisations SET mint_epoch = ?2 WHERE id = ?1")?
                     .execute((&org_id, sql_integer(epoch)))?;
                 write.touch(&org_id, &[SectionName::LocalMint])?;
             }
@@ -208,7 +254,7 @@ impl Store {
 
 pub(super) fn read_settings(connection: &Connection, org_id: &str) -> Result<Settings, StoreError> {
     let text: String = connection
-        .prepare_cached("SELECT settings FROM organisations WHERE id = ?1")?
+        .prepare_cached("SELECT settings FROM cp_organisations WHERE id = ?1")?
         .query_row([org_id], |row| row.get(0))?;
     serde_json::from_str(&text).map_err(|_| StoreError::Unreadable(Noun::Organisation))
 }
@@ -227,4 +273,70 @@ fn open_seed(master: &MasterKey, label: &str, sealed: &[u8]) -> Result<SigningKe
         .try_into()
         .map_err(|_| StoreError::Unreadable(Noun::Organisation))?;
     Ok(SigningKey::from_seed(seed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MasterKey, Store, initialise};
+    use crate::store::{BundleRequest, Spending};
+
+    #[tokio::test]
+    async fn a_new_epoch_brings_new_local_keys_and_nothing_else() {
+        let directory = tempfile::TempDir::new().unwrap();
+        initialise(directory.path(), None, Some("o".to_owned()), "o").unwrap();
+        let master = MasterKey::load(None, directory.path()).unwrap();
+        let (store, _closed) = Store::open(directory.path(), master).unwrap();
+        let token_key = store
+            .signing_keys("o".to_owned())
+            .await
+            .unwrap()
+            .token
+            .verifying_key();
+        let request = |since| BundleRequest {
+            org_id: "o".to_owned(),
+            proxy_id: "p".to_owned(),
+            since,
+            token_key: token_key.clone(),
+            now: 0,
+            validity_seconds: 60,
+        };
+        let before = store.bundle(request(0)).await.unwrap();
+        let mint = before.sections.local_mint.unwrap().entries;
+        let epoch: u64 = mint.key_id.rsplit_once('.').unwrap().1.parse().unwrap();
+        store.begin_mint_epoch(epoch).await.unwrap();
+        assert_eq!(
+            store.revision("o".to_owned()).await.unwrap(),
+            before.revision
+        );
+
+        store.begin_mint_epoch(epoch + 1).await.unwrap();
+        let after = store.bundle(request(before.revision)).await.unwrap();
+        assert_eq!(after.revision, before.revision + 1);
+        let renewed = after.sections.local_mint.unwrap().entries;
+        assert_eq!(renewed.key_id, format!("local.p.{}", epoch + 1));
+        assert_ne!(renewed.key, mint.key);
+        assert!(after.sections.agents.is_none() && after.sections.keys.is_none());
+    }
+
+    #[tokio::test]
+    async fn used_tokens_are_forgotten_when_their_time_alone_refuses_them() {
+        let directory = tempfile::TempDir::new().unwrap();
+        initialise(directory.path(), None, Some("o".to_owned()), "o").unwrap();
+        let master = MasterKey::load(None, directory.path()).unwrap();
+        let (store, _closed) = Store::open(directory.path(), master).unwrap();
+        let o = || "o".to_owned();
+        for (jti, expires_at) in [("old", 99), ("new", 100)] {
+            store
+                .revoke_token(o(), jti.to_owned(), expires_at)
+                .await
+                .unwrap();
+        }
+        assert_eq!(store.purge_spent_tokens(100).await.unwrap(), 1);
+        assert_eq!(store.purge_spent_tokens(100).await.unwrap(), 0);
+        let nobody = store
+            .spend_token(o(), "a".to_owned(), "new".to_owned(), 100)
+            .await
+            .unwrap();
+        assert_eq!(nobody, Spending::Revoked);
+    }
 }

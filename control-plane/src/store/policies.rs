@@ -28,12 +28,12 @@ impl Store {
             let updated_at = clock::unix_seconds();
             let known = write
                 .connection
-                .prepare_cached("SELECT 1 FROM policies WHERE org_id = ?1 AND id = ?2")?
+                .prepare_cached("SELECT 1 FROM cp_policies WHERE org_id = ?1 AND id = ?2")?
                 .exists((&org_id, &policy.id))?;
             write
                 .connection
                 .prepare_cached(
-                    "INSERT OR REPLACE INTO policies (org_id, id, body, updated_at)
+                    "INSERT OR REPLACE INTO cp_policies (org_id, id, body, updated_at)
                      VALUES (?1, ?2, ?3, ?4)",
                 )?
                 .execute((&org_id, &policy.id, body, sql_integer(updated_at)))?;
@@ -52,7 +52,7 @@ impl Store {
         self.read(move |connection| {
             let (body, updated_at): (String, i64) = connection
                 .prepare_cached(
-                    "SELECT body, updated_at FROM policies WHERE org_id = ?1 AND id = ?2",
+                    "SELECT body, updated_at FROM cp_policies WHERE org_id = ?1 AND id = ?2",
                 )?
                 .query_row((&org_id, &id), |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?
@@ -69,7 +69,7 @@ impl Store {
     pub(crate) async fn policies(&self, org_id: String) -> Result<Vec<PolicyRecord>, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT body, updated_at FROM policies WHERE org_id = ?1 ORDER BY id",
+                "SELECT body, updated_at FROM cp_policies WHERE org_id = ?1 ORDER BY id",
             )?;
             let mut rows = statement.query([&org_id])?;
             let mut policies = Vec::new();
@@ -90,7 +90,7 @@ impl Store {
         self.write(move |write| {
             let deleted = write
                 .connection
-                .prepare_cached("DELETE FROM policies WHERE org_id = ?1 AND id = ?2")?
+                .prepare_cached("DELETE FROM cp_policies WHERE org_id = ?1 AND id = ?2")?
                 .execute((&org_id, &id))?;
             if deleted == 0 {
                 return Err(StoreError::NotFound(Noun::Policy));
@@ -106,7 +106,7 @@ pub(super) fn bundle_policies(
     org_id: &str,
 ) -> Result<Vec<Policy>, StoreError> {
     let mut statement =
-        connection.prepare_cached("SELECT body FROM policies WHERE org_id = ?1 ORDER BY id")?;
+        connection.prepare_cached("SELECT body FROM cp_policies WHERE org_id = ?1 ORDER BY id")?;
     let mut rows = statement.query([org_id])?;
     let mut policies = Vec::new();
     while let Some(row) = rows.next()? {

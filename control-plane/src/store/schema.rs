@@ -10,7 +10,10 @@ use super::StoreError;
 pub const DATABASE_FILE: &str = "clampd.db";
 
 /// Every migration ever released, in order; `user_version` counts those applied.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001-init.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001-init.sql"),
+    include_str!("../../migrations/0002-automatic-kill.sql"),
+];
 
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 

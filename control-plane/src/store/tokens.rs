@@ -85,7 +85,7 @@ impl Store {
             let spent = write
                 .connection
                 .prepare_cached(
-                    "INSERT INTO tokens_spent (org_id, jti, how, expires_at)
+                    "INSERT INTO cp_tokens_spent (org_id, jti, how, expires_at)
                      VALUES (?1, ?2, 'used', ?3) ON CONFLICT DO NOTHING",
                 )?
                 .execute((&org_id, &jti, sql_integer(expires_at)))?;
@@ -94,7 +94,7 @@ impl Store {
             }
             let how: Option<String> = write
                 .connection
-                .prepare_cached("SELECT how FROM tokens_spent WHERE org_id = ?1 AND jti = ?2")?
+                .prepare_cached("SELECT how FROM cp_tokens_spent WHERE org_id = ?1 AND jti = ?2")?
                 .query_row((&org_id, &jti), |row| row.get(0))
                 .optional()?;
             Ok(if how.as_deref() == Some("revoked") {
@@ -117,7 +117,7 @@ impl Store {
             write
                 .connection
                 .prepare_cached(
-                    "INSERT INTO tokens_spent (org_id, jti, how, expires_at)
+                    "INSERT INTO cp_tokens_spent (org_id, jti, how, expires_at)
                      VALUES (?1, ?2, 'revoked', ?3)
                      ON CONFLICT (org_id, jti) DO UPDATE SET how = excluded.how",
                 )?
@@ -132,7 +132,7 @@ impl Store {
         self.write(move |write| {
             Ok(write
                 .connection
-                .prepare_cached("DELETE FROM tokens_spent WHERE expires_at < ?1")?
+                .prepare_cached("DELETE FROM cp_tokens_spent WHERE expires_at < ?1")?
                 .execute([sql_integer(now)])?)
         })
         .await

@@ -44,12 +44,12 @@ impl Store {
             let updated_at = clock::unix_seconds();
             let known = write
                 .connection
-                .prepare_cached("SELECT 1 FROM tools WHERE org_id = ?1 AND name = ?2")?
+                .prepare_cached("SELECT 1 FROM cp_tools WHERE org_id = ?1 AND name = ?2")?
                 .exists((&org_id, &tool.name))?;
             write
                 .connection
                 .prepare_cached(
-                    "INSERT OR REPLACE INTO tools (org_id, name, scope, category, audience,
+                    "INSERT OR REPLACE INTO cp_tools (org_id, name, scope, category, audience,
                          upstream, descriptor, binding, updated_at)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                 )?
@@ -84,8 +84,8 @@ impl Store {
         name: String,
     ) -> Result<ToolRecord, StoreError> {
         self.read(move |connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT * FROM tools WHERE org_id = ?1 AND name = ?2")?;
+            let mut statement = connection
+                .prepare_cached("SELECT * FROM cp_tools WHERE org_id = ?1 AND name = ?2")?;
             let mut rows = statement.query((&org_id, &name))?;
             ToolRecord::read(rows.next()?.ok_or(StoreError::NotFound(Noun::Tool))?)
         })
@@ -95,8 +95,8 @@ impl Store {
     /// The organisation's tools, by name.
     pub(crate) async fn tools(&self, org_id: String) -> Result<Vec<ToolRecord>, StoreError> {
         self.read(move |connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT * FROM tools WHERE org_id = ?1 ORDER BY name")?;
+            let mut statement = connection
+                .prepare_cached("SELECT * FROM cp_tools WHERE org_id = ?1 ORDER BY name")?;
             let mut rows = statement.query([&org_id])?;
             let mut tools = Vec::new();
             while let Some(row) = rows.next()? {
@@ -112,7 +112,7 @@ impl Store {
         self.write(move |write| {
             let deleted = write
                 .connection
-                .prepare_cached("DELETE FROM tools WHERE org_id = ?1 AND name = ?2")?
+                .prepare_cached("DELETE FROM cp_tools WHERE org_id = ?1 AND name = ?2")?
                 .execute((&org_id, &name))?;
             if deleted == 0 {
                 return Err(StoreError::NotFound(Noun::Tool));
@@ -125,7 +125,7 @@ impl Store {
 
 pub(super) fn bundle_tools(connection: &Connection, org_id: &str) -> Result<Vec<Tool>, StoreError> {
     let mut statement =
-        connection.prepare_cached("SELECT * FROM tools WHERE org_id = ?1 ORDER BY name")?;
+        connection.prepare_cached("SELECT * FROM cp_tools WHERE org_id = ?1 ORDER BY name")?;
     let mut rows = statement.query([org_id])?;
     let mut tools = Vec::new();
     while let Some(row) = rows.next()? {
@@ -140,7 +140,7 @@ pub(super) fn tool_by_name(
     name: &str,
 ) -> Result<Option<Tool>, StoreError> {
     connection
-        .prepare_cached("SELECT * FROM tools WHERE org_id = ?1 AND name = ?2")?
+        .prepare_cached("SELECT * FROM cp_tools WHERE org_id = ?1 AND name = ?2")?
         .query_row((org_id, name), |row| Ok(read_tool(row)))
         .optional()?
         .transpose()

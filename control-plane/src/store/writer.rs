@@ -6,21 +6,27 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::{Changes, SectionName, StoreError, from_sql_integer, sql_integer};
-
-/// How many mutations may wait; more wait for room.
-const QUEUE_MAX: usize = 1_024;
+use super::{
+    Changes, SectionName, StoreError, from_sql_integer,
+    queue::{Queue, Urgency},
+    sql_integer,
+};
 
 /// How many mutations share one commit at most.
 const BATCH_MAX: usize = 256;
+
+/// How long a commit goes on taking mutations in: a kill must not wait for many long ones.
+const BATCH_TIME: Duration = Duration::from_millis(20);
 
 /// What a mutation may do within its transaction.
 pub(crate) struct Write<'c> {
@@ -39,12 +45,12 @@ impl Write<'_> {
         let revision: i64 = self
             .connection
             .prepare_cached(
-                "UPDATE organisations SET revision = revision + 1 WHERE id = ?1 RETURNING revision",
+                "UPDATE cp_organisations SET revision = revision + 1 WHERE id = ?1 RETURNING revision",
             )?
             .query_row([org_id], |row| row.get(0))?;
         let revision = from_sql_integer(revision);
         let mut upsert = self.connection.prepare_cached(
-            "INSERT INTO sections (org_id, name, revision) VALUES (?1, ?2, ?3)
+            "INSERT INTO cp_sections (org_id, name, revision) VALUES (?1, ?2, ?3)
              ON CONFLICT (org_id, name) DO UPDATE SET revision = excluded.revision",
         )?;
         for section in sections {
@@ -55,8 +61,8 @@ impl Write<'_> {
     }
 }
 
-/// Answers the caller of a mutation; told whether it was committed.
-type Reply = Box<dyn FnOnce(bool) + Send>;
+/// Answers the caller of a mutation, after the commit. Dropped, it says that there was none.
+type Reply = Box<dyn FnOnce() + Send>;
 
 struct Outcome {
     keep: bool,
@@ -66,23 +72,35 @@ struct Outcome {
 type Mutation = Box<dyn FnOnce(&mut Write<'_>) -> Outcome + Send>;
 
 /// The way to the writing thread, which ends when this is dropped.
-#[derive(Debug)]
 pub(super) struct Writer {
-    queue: mpsc::Sender<Mutation>,
+    queue: Arc<Queue<Mutation>>,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
 }
 
 impl Writer {
     /// Starts the thread.
     pub(super) fn start(connection: Connection, changes: Arc<Changes>) -> Result<Self, StoreError> {
-        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        let queue = Arc::new(Queue::new());
+        let waiting = Arc::clone(&queue);
         thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || run(&connection, waiting, &changes))
+            .spawn(move || run(&connection, &waiting, &changes))
             .map_err(|_| StoreError::NotCommitted)?;
         Ok(Self { queue })
     }
 
-    pub(super) async fn submit<T, F>(&self, mutation: F) -> Result<T, StoreError>
+    pub(super) async fn submit<T, F>(&self, urgency: Urgency, mutation: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Write<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -91,38 +109,30 @@ impl Writer {
         let mutation: Mutation = Box::new(move |write| {
             let outcome = mutation(write);
             let keep = outcome.is_ok();
-            let reply = Box::new(move |committed: bool| {
-                let outcome = match outcome {
-                    Ok(_) if !committed => Err(StoreError::NotCommitted),
-                    outcome => outcome,
-                };
+            let reply = Box::new(move || {
                 // A caller that has gone away does not want the answer.
                 let _ = answer.send(outcome);
             });
             Outcome { keep, reply }
         });
-        self.queue
-            .send(mutation)
-            .await
-            .map_err(|_| StoreError::NotCommitted)?;
+        self.queue.push(urgency, mutation).await;
         answered.await.unwrap_or(Err(StoreError::NotCommitted))
     }
 }
 
-fn run(connection: &Connection, mut waiting: mpsc::Receiver<Mutation>, changes: &Changes) {
-    while let Some(first) = waiting.blocking_recv() {
-        let mut batch = vec![first];
-        while batch.len() < BATCH_MAX {
-            match waiting.try_recv() {
-                Ok(next) => batch.push(next),
-                Err(_) => break,
-            }
-        }
-        commit_together(connection, batch, changes);
+fn run(connection: &Connection, queue: &Queue<Mutation>, changes: &Changes) {
+    while let Some(first) = queue.pop() {
+        commit_together(connection, first, queue, changes);
     }
 }
 
-fn commit_together(connection: &Connection, batch: Vec<Mutation>, changes: &Changes) {
+/// Commits the mutation, and those that wait when it is done.
+fn commit_together(
+    connection: &Connection,
+    first: Mutation,
+    queue: &Queue<Mutation>,
+    changes: &Changes,
+) {
     if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
         // Dropping the mutations tells their callers that nothing was committed.
         tracing::error!(%error, "cannot begin a transaction");
@@ -132,35 +142,51 @@ fn commit_together(connection: &Connection, batch: Vec<Mutation>, changes: &Chan
         connection,
         touched: Vec::new(),
     };
-    let replies: Vec<Reply> = batch
-        .into_iter()
-        .filter_map(|mutation| run_one(&mut write, mutation))
-        .collect();
-    let committed = match connection.execute_batch("COMMIT") {
-        Ok(()) => true,
+    let replies = run_all(&mut write, first, queue);
+    let outcome = replies.and_then(|replies| {
+        connection.execute_batch("COMMIT")?;
+        Ok(replies)
+    });
+    // When it was not committed the replies are dropped, which tells their callers.
+    let replies = match outcome {
+        Ok(replies) => replies,
         Err(error) => {
             tracing::error!(%error, "cannot commit");
             // SQLite may have rolled back by itself, and then there is nothing to roll back.
             let _ = connection.execute_batch("ROLLBACK");
-            false
+            return;
         }
     };
-    if committed {
-        // In order, so that the last one is published where an organisation changed twice.
-        let last: BTreeMap<String, u64> = write.touched.into_iter().collect();
-        last.iter()
-            .for_each(|(org_id, revision)| changes.publish(org_id, *revision));
+    // In order, so that the last one is published where an organisation changed twice.
+    let last: BTreeMap<String, u64> = write.touched.into_iter().collect();
+    last.iter()
+        .for_each(|(org_id, revision)| changes.publish(org_id, *revision));
+    replies.into_iter().for_each(|reply| reply());
+}
+
+/// Runs each mutation in its savepoint. An error here spoils the whole transaction.
+fn run_all(
+    write: &mut Write<'_>,
+    first: Mutation,
+    queue: &Queue<Mutation>,
+) -> rusqlite::Result<Vec<Reply>> {
+    let begun = Instant::now();
+    let mut replies = Vec::new();
+    let mut next = Some(first);
+    let mut taken = 0;
+    while let Some(mutation) = next {
+        replies.extend(run_one(write, mutation)?);
+        taken += 1;
+        let full = taken >= BATCH_MAX || begun.elapsed() >= BATCH_TIME;
+        next = if full { None } else { queue.try_pop() };
     }
-    replies.into_iter().for_each(|reply| reply(committed));
+    Ok(replies)
 }
 
 /// Runs one mutation in its savepoint. One that fails, or panics, leaves nothing behind.
-fn run_one(write: &mut Write<'_>, mutation: Mutation) -> Option<Reply> {
+fn run_one(write: &mut Write<'_>, mutation: Mutation) -> rusqlite::Result<Option<Reply>> {
     let touched_before = write.touched.len();
-    if let Err(error) = write.connection.execute_batch("SAVEPOINT mutation") {
-        tracing::error!(%error, "cannot begin a mutation");
-        return None;
-    }
+    write.connection.execute_batch("SAVEPOINT mutation")?;
     let outcome = catch_unwind(AssertUnwindSafe(|| mutation(write))).ok();
     let keep = outcome.as_ref().is_some_and(|outcome| outcome.keep);
     let end = if keep {
@@ -169,9 +195,48 @@ fn run_one(write: &mut Write<'_>, mutation: Mutation) -> Option<Reply> {
         write.touched.truncate(touched_before);
         "ROLLBACK TO mutation; RELEASE mutation"
     };
-    if let Err(error) = write.connection.execute_batch(end) {
-        tracing::error!(%error, "cannot end a mutation");
-        return None;
+    write.connection.execute_batch(end)?;
+    Ok(outcome.map(|outcome| outcome.reply))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rusqlite::Connection;
+
+    use super::{Changes, StoreError, Urgency, Writer};
+
+    #[tokio::test]
+    async fn a_mutation_that_fails_or_panics_leaves_nothing_behind_and_harms_no_other() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let connection = Connection::open(file.path()).unwrap();
+        connection
+            .execute_batch("CREATE TABLE t (n INTEGER)")
+            .unwrap();
+        let writer = Writer::start(connection, Arc::new(Changes::default())).unwrap();
+        let insert = |n: i64| {
+            writer.submit(Urgency::Urgent, move |write| {
+                write.connection.execute("INSERT INTO t VALUES (?1)", [n])?;
+                match n {
+                    2 => Err(StoreError::AgentKilled),
+                    3 => panic!("as a mutation should not"),
+                    n => Ok(n),
+                }
+            })
+        };
+        let (one, two, three, four) = tokio::join!(insert(1), insert(2), insert(3), insert(4));
+        assert!(matches!((one, four), (Ok(1), Ok(4))));
+        assert!(matches!(two, Err(StoreError::AgentKilled)));
+        assert!(matches!(three, Err(StoreError::NotCommitted)));
+        let kept: Vec<i64> = Connection::open(file.path())
+            .unwrap()
+            .prepare("SELECT n FROM t ORDER BY n")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(kept, [1, 4]);
     }
-    outcome.map(|outcome| outcome.reply)
 }

@@ -17,7 +17,7 @@ pub(crate) fn event(id: &str) -> AuditEvent {
     }
 }
 
-fn blocked(id: &str) -> AuditEvent {
+pub(crate) fn blocked(id: &str) -> AuditEvent {
     AuditEvent {
         risk_score: RiskScore::new(0.95),
         assessed_risk: RiskLevel::Critical,
@@ -101,6 +101,12 @@ fn a_batch_with_one_bad_event_changes_nothing() {
         .collect();
     let answer = proxy.post("/v1/audit/events", &json!({ "events": many }));
     answer.expect_error(422, "invalid_value");
+    let large = AuditEvent {
+        policy_reason: "x".repeat(64 * 1024),
+        ..event("1")
+    };
+    let answer = proxy.post("/v1/audit/events", &json!({ "events": [large] }));
+    answer.expect_error(422, "invalid_value");
     let count = query(&scene.admin(), "SELECT count(*) FROM audit_logs").expect(200);
     assert_eq!(count["rows"], json!([[0]]));
 }
@@ -127,17 +133,34 @@ fn a_query_reads_the_trail_and_nothing_else() {
     hand_in(&scene.proxy(), &[event("ours")]);
     hand_in(&scene.client(&other.proxy_key), &[event("theirs")]);
     for sql in [
-        "SELECT * FROM audit_events",
-        "SELECT count(*) FROM audit_events",
-        "SELECT * FROM main.audit_events",
+        "SELECT * FROM cp_audit_events",
+        "SELECT count(*) FROM cp_audit_events",
+        "SELECT * FROM main.cp_audit_events",
         "SELECT event_id FROM main.audit_logs",
-        "WITH audit_logs AS (SELECT * FROM audit_events) SELECT * FROM audit_logs",
-        "WITH audit_logs AS (SELECT * FROM main.audit_events) SELECT * FROM audit_logs",
-        "WITH x AS (SELECT * FROM audit_events) SELECT count(*) FROM x",
-        "SELECT (SELECT max(event_id) FROM audit_events) FROM audit_logs",
-        "SELECT * FROM audit_logs WHERE EXISTS (SELECT 1 FROM api_keys)",
-        "SELECT count(*) FROM api_keys",
-        "SELECT sha256 FROM api_keys",
+        "WITH audit_logs AS (SELECT * FROM cp_audit_events) SELECT * FROM audit_logs",
+        "WITH audit_logs AS (SELECT * FROM main.cp_audit_events) SELECT * FROM audit_logs",
+        "WITH x AS (SELECT * FROM cp_audit_events) SELECT count(*) FROM x",
+        "SELECT (SELECT max(event_id) FROM cp_audit_events) FROM audit_logs",
+        "SELECT event_id FROM audit_logs UNION SELECT event_id FROM cp_audit_events",
+        "SELECT event_id FROM audit_logs NATURAL JOIN cp_audit_events",
+        "SELECT event_id FROM audit_logs JOIN cp_audit_events USING (event_id)",
+        "WITH g (event_id) AS (VALUES ('x')) SELECT event_id FROM g FULL JOIN cp_audit_events USING (event_id)",
+        "WITH g (sha256) AS (VALUES ('x')) SELECT sha256 FROM g FULL JOIN cp_api_keys USING (sha256)",
+        "WITH g (sha256) AS (VALUES ('x')) SELECT sha256 FROM g FULL JOIN \"CP_API_KEYS\" USING (sha256)",
+        "WITH g (sha256) AS (VALUES ('x')) SELECT sha256 FROM g FULL JOIN [cp_Api_keys] USING (sha256)",
+        "WITH g (sha256) AS (VALUES ('x')) SELECT sha256 FROM g FULL JOIN 'cp_api_keys' USING (sha256)",
+        "WITH g (name) AS (VALUES ('x')) SELECT name FROM g FULL JOIN sqlite_schema USING (name)",
+        "WITH g (name) AS (VALUES ('x')) SELECT name FROM g FULL JOIN pragma_table_list USING (name)",
+        "WITH g (name) AS (VALUES ('x')) SELECT name FROM g FULL JOIN dbstat USING (name)",
+        "SELECT e.event_id FROM audit_logs, cp_audit_events e",
+        "SELECT 'theirs' IN (SELECT event_id FROM cp_audit_events)",
+        "SELECT * FROM (SELECT * FROM (SELECT event_id FROM cp_audit_events)) AS audit_logs",
+        "SELECT 1 FROM audit_logs LIMIT (SELECT count(*) FROM cp_audit_events)",
+        "SELECT 1 FROM audit_logs ORDER BY (SELECT event_id FROM cp_audit_events)",
+        "WITH a AS (SELECT * FROM audit_logs), audit_logs AS (SELECT * FROM cp_audit_events) SELECT * FROM a",
+        "SELECT * FROM audit_logs WHERE EXISTS (SELECT 1 FROM cp_api_keys)",
+        "SELECT count(*) FROM cp_api_keys",
+        "SELECT sha256 FROM cp_api_keys",
         "SELECT name FROM sqlite_master",
         "SELECT name FROM sqlite_schema",
         "SELECT count(*) FROM sqlite_temp_master",
@@ -149,7 +172,7 @@ fn a_query_reads_the_trail_and_nothing_else() {
         "ATTACH DATABASE '/tmp/x' AS x",
         "DELETE FROM audit_logs",
         "INSERT INTO audit_logs (event_id) VALUES ('x')",
-        "UPDATE audit_events SET blocked = 1",
+        "UPDATE cp_audit_events SET blocked = 1",
         "DROP VIEW audit_logs",
         "CREATE TEMP TABLE x AS SELECT 1",
         "SELECT 1; SELECT 2",
@@ -239,6 +262,12 @@ fn a_query_that_takes_too_long_is_stopped() {
     let endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
                    SELECT count(*) FROM n";
     query(&scene.admin(), endless).expect_error(400, "query_timeout");
+    hand_in(&scene.proxy(), &[event("1")]);
+    let begun = std::time::Instant::now();
+    let laborious = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
+         SELECT sum(instr(printf('%.200000c', 'a'), printf('%.100000c', 'a') || 'b')) FROM n";
+    query(&scene.admin(), laborious).expect_error(400, "query_timeout");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Bundles: what a gateway decides by, and how soon it hears of a change.
 
 use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
     thread,
     time::{Duration, Instant},
 };
@@ -175,4 +177,81 @@ pub(crate) fn until_waiting(scene: &Scene, polls: usize) {
         assert!(Instant::now() < deadline, "never `{wanted}`");
         thread::yield_now();
     }
+}
+
+#[test]
+fn a_kill_reaches_every_gateway_that_waits() {
+    const POLLS: usize = 300;
+    let scene = Scene::new();
+    scene.agent("a", &[]);
+    let since = scene.bundle(0, 0).revision;
+    let request = format!(
+        "GET /v1/bundle?since={since}&wait=30 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+         connection: close\r\n\r\n",
+        scene.keys.proxy_key
+    );
+    let address = scene.url.strip_prefix("http://").unwrap();
+    let polls: Vec<_> = (0..POLLS)
+        .map(|_| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    until_waiting(&scene, POLLS);
+    let begun = Instant::now();
+    let killed = scene
+        .admin()
+        .post("/v1/agents/a/kill", &json!({}))
+        .expect(200);
+    let pushed = killed["layers"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&pushed["layer"], &pushed["ok"]),
+        (&json!("bundle_push"), &json!(true))
+    );
+    for mut poll in polls {
+        let mut answer = String::new();
+        poll.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("\"state\":\"killed\""), "{answer}");
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[test]
+fn a_delta_laid_upon_what_a_gateway_has_gives_the_whole() {
+    let scene = Scene::new();
+    scene.agent("a", &["db:*"]);
+    let mut held = scene.bundle(0, 0);
+    scene.tool();
+    scene
+        .admin()
+        .put("/v1/settings", &json!({ "block_at": 0.9, "flag_at": 0.5 }))
+        .expect(200);
+    scene
+        .admin()
+        .post("/v1/agents/a/kill", &json!({}))
+        .expect(200);
+    scene
+        .admin()
+        .post("/v1/keys", &json!({ "role": "agent" }))
+        .expect(201);
+    let delta = scene.bundle(held.revision, 0);
+    assert_eq!(delta.since, held.revision);
+    assert!(delta.sections.agents.is_none() && delta.sections.jwks.is_none());
+    let (old, new) = (held.sections, delta.sections);
+    held.sections = clampd_model::Sections {
+        keys: new.keys.or(old.keys),
+        agents: new.agents.or(old.agents),
+        states: new.states.or(old.states),
+        tools: new.tools.or(old.tools),
+        policies: new.policies.or(old.policies),
+        settings: new.settings.or(old.settings),
+        local_mint: new.local_mint.or(old.local_mint),
+        jwks: new.jwks.or(old.jwks),
+    };
+    assert_eq!(held.sections, scene.bundle(0, 0).sections);
 }

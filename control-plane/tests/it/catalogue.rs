@@ -176,6 +176,17 @@ fn what_no_tool_policy_or_setting_can_be_is_refused() {
 }
 
 #[test]
+fn the_trust_root_can_be_asked_for_again() {
+    let scene = Scene::new();
+    let organisation = scene.admin().get("/v1/organisation").expect(200);
+    assert_eq!(organisation["trust_root"], scene.keys.trust_root);
+    assert_eq!(
+        (&organisation["id"], &organisation["name"]),
+        (&json!("org_a"), &json!("A"))
+    );
+}
+
+#[test]
 fn settings_reach_the_bundle() {
     let scene = Scene::new();
     let settings = json!({ "block_at": 0.9, "flag_at": 0.5 });

@@ -100,7 +100,7 @@ fn tokens_of_a_killed_or_suspended_agent_are_refused_until_it_is_revived() {
     let scene = ready();
     let tool = scene.role("tool");
     let token = json!({ "token": scene.micro_token("a") });
-    for (order, reason) in [("kill", "agent_killed"), ("suspend", "agent_suspended")] {
+    for (order, reason) in [("suspend", "agent_suspended"), ("kill", "agent_killed")] {
         scene
             .admin()
             .post(&format!("/v1/agents/a/{order}"), &json!({}))
@@ -363,4 +363,50 @@ fn tokens_of_a_proxy_whose_key_was_deleted_are_refused() {
         .post("/v1/introspect", &json!({ "token": token }))
         .expect(200);
     assert_eq!(answer["reason"], "invalid_signature");
+}
+
+#[test]
+fn a_token_minted_locally_just_before_midnight_is_good_after_it() {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let scene = ready();
+    let mint = scene.bundle(0, 0).sections.local_mint.unwrap().entries;
+    let master = scene.directory.path().join("data/master.key");
+    let master = STANDARD
+        .decode(std::fs::read_to_string(master).unwrap().trim())
+        .unwrap();
+    let mut parts = mint.key_id.split('.');
+    let (prefix, proxy) = (parts.next().unwrap(), parts.next().unwrap());
+    let today: u64 = parts.next().unwrap().parse().unwrap();
+    let tool = scene.role("tool");
+    for (epoch, reason) in [
+        (today, None),
+        (today - 1, None),
+        (today - 2, Some("invalid_signature")),
+        (today + 1, Some("invalid_signature")),
+    ] {
+        let claims = MicroTokenClaims {
+            iss: ISSUER.to_owned(),
+            aud: "sql".to_owned(),
+            sub: AgentId::parse("a").unwrap(),
+            scope: "db:read".to_owned(),
+            iat: now(),
+            exp: now() + 30,
+            jti: epoch.to_string(),
+            tool_binding: String::new(),
+            call_binding: String::new(),
+            session_id: None,
+            trust_level: None,
+        };
+        let master = master.as_slice().try_into().unwrap();
+        let key = clampd_token::derive_local_mint_key(master, proxy, epoch);
+        let token = sign_micro_token_hs256(&claims, &format!("{prefix}.{proxy}.{epoch}"), &key);
+        let answer = tool
+            .post("/v1/introspect", &json!({ "token": token }))
+            .expect(200);
+        assert_eq!(
+            answer.get("reason").and_then(Value::as_str),
+            reason,
+            "{epoch}"
+        );
+    }
 }

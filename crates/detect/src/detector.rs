@@ -65,9 +65,8 @@ impl Detector {
         leaves: impl IntoIterator<Item = Leaf<'a>>,
     ) -> Findings {
         let mut collected = Collected::default();
-        let kind = place.kind();
         for leaf in leaves {
-            let own_language = leaf.is_own_language(kind).then_some(kind);
+            let own_language = leaf.own_language(place);
             let context = judge::Context {
                 surface: place.surface,
                 own_language,

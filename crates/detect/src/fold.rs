@@ -6,7 +6,7 @@
 mod letters;
 
 use clampd_model::{Decoding, Decodings};
-use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
+use unicode_normalization::UnicodeNormalization;
 
 use letters::{base_letter, is_bidi_control, is_invisible, lookalike};
 
@@ -26,76 +26,50 @@ pub fn fold(text: &str) -> String {
 
 /// [`fold`], with the steps that it took.
 pub(crate) fn fold_text(text: &str) -> Folded {
-    let mut folded = Folded {
-        text: String::with_capacity(text.len()),
-        ..Folded::default()
-    };
     if text.is_ascii() {
-        fold_ascii(text, &mut folded.text);
-    } else {
-        fold_unicode(text, &mut folded);
+        let mut folding = Folding::new(text.len());
+        folding.ascii(text.as_bytes());
+        return folding.finish();
     }
-    folded
+    // Korean letters in pieces are the one case where characters must be put together first.
+    if text.chars().any(|c| matches!(c, '\u{1100}'..='\u{11ff}')) {
+        return fold_composed(&text.nfc().collect::<String>());
+    }
+    fold_composed(text)
 }
 
-fn fold_ascii(text: &str, out: &mut String) {
-    let mut space = Space::default();
-    for byte in text.bytes() {
-        match byte {
-            b' ' | b'\t' | 0x0b | 0x0c => space.seen = true,
-            b'\n' | b'\r' => space.line = true,
-            0..=0x1f | 0x7f => {}
-            _ => {
-                space.end(out);
-                out.push(char::from(byte.to_ascii_lowercase()));
-            }
+fn fold_composed(text: &str) -> Folded {
+    let mut folding = Folding::new(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let ascii = rest
+            .bytes()
+            .position(|b| !b.is_ascii())
+            .unwrap_or(rest.len());
+        let (run, other) = rest.split_at_checked(ascii).unwrap_or((rest, ""));
+        folding.ascii(run.as_bytes());
+        rest = other;
+        if let Some(c) = rest.chars().next() {
+            folding.other(c);
+            rest = rest.get(c.len_utf8()..).unwrap_or_default();
         }
     }
-    space.end(out);
+    folding.finish()
 }
 
-/// White space seen since the last letter.
-#[derive(Default)]
-struct Space {
-    seen: bool,
+/// What stands in folded text for the controls that terminals obey.
+const ESCAPE: char = '\u{241b}';
+
+/// A text while it is folded.
+struct Folding {
+    out: String,
+    decodings: Decodings,
+    /// White space was seen since the last letter.
+    space: bool,
+    /// A line end was.
     line: bool,
-}
-
-impl Space {
-    fn end(&mut self, out: &mut String) {
-        if self.line {
-            out.push('\n');
-        } else if self.seen {
-            out.push(' ');
-        }
-        *self = Self::default();
-    }
-}
-
-fn fold_unicode(text: &str, folded: &mut Folded) {
-    let mut scripts = Scripts::default();
-    if is_nfkc_quick(text.chars()) == IsNormalized::Yes {
-        fold_chars(text.chars(), folded, &mut scripts);
-    } else {
-        fold_chars(text.nfkc(), folded, &mut scripts);
-        if !text.bytes().zip(folded.text.bytes()).all(|_| true) || compatibility_changed(text) {
-            folded.decodings = folded.decodings.with(Decoding::Compatibility);
-        }
-    }
-    if scripts.lookalike {
-        resolve_lookalikes(folded, &scripts);
-    }
-}
-
-/// Whether some letter of `text` is a compatibility form of an ASCII one, full-width above all.
-fn compatibility_changed(text: &str) -> bool {
-    text.chars().any(|c| {
-        !c.is_ascii() && std::iter::once(c).nfkc().all(|n| n.is_ascii_graphic()) && c != '\u{a0}'
-    })
-}
-
-#[derive(Default)]
-struct Scripts {
+    /// The last character was an ASCII letter or digit.
+    after_ascii: bool,
     /// ASCII letters stand in it.
     latin: bool,
     /// Letters stand in it that look like Latin ones.
@@ -104,64 +78,167 @@ struct Scripts {
     other: bool,
 }
 
-fn fold_chars(chars: impl Iterator<Item = char>, folded: &mut Folded, scripts: &mut Scripts) {
-    let mut space = Space::default();
-    let mut after_ascii = false;
-    for c in chars {
+impl Folding {
+    fn new(length: usize) -> Self {
+        Self {
+            out: String::with_capacity(length + 4),
+            decodings: Decodings::NONE,
+            space: false,
+            line: false,
+            after_ascii: false,
+            latin: false,
+            lookalike: false,
+            other: false,
+        }
+    }
+
+    fn finish(mut self) -> Folded {
+        self.end_space();
+        let mut folded = Folded {
+            text: self.out,
+            decodings: self.decodings,
+        };
+        if self.lookalike && (self.latin || !self.other) {
+            resolve_lookalikes(&mut folded, self.latin && !self.other);
+        }
+        folded
+    }
+
+    fn end_space(&mut self) {
+        if self.line {
+            self.out.push('\n');
+        } else if self.space {
+            self.out.push(' ');
+        }
+        self.line = false;
+        self.space = false;
+    }
+
+    /// Folds a run of ASCII, sentence by sentence: words with single blanks between them are
+    /// copied as they are, but for case.
+    fn ascii(&mut self, mut rest: &[u8]) {
+        while let [first, ..] = rest {
+            if first.is_ascii_graphic() {
+                let mut length = 1;
+                while let (Some(byte), next) = (rest.get(length), rest.get(length + 1)) {
+                    let blank = *byte == b' ' && next.is_some_and(u8::is_ascii_graphic);
+                    if !(byte.is_ascii_graphic() || blank) {
+                        break;
+                    }
+                    length += 1;
+                }
+                let (run, left) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+                self.end_space();
+                let start = self.out.len();
+                self.out
+                    .push_str(std::str::from_utf8(run).unwrap_or_default());
+                if let Some(copied) = self.out.get_mut(start..) {
+                    copied.make_ascii_lowercase();
+                }
+                self.latin = true;
+                self.after_ascii = run.last().is_some_and(u8::is_ascii_alphanumeric);
+                rest = left;
+                continue;
+            }
+            match first {
+                b'\n' | b'\r' => self.line = true,
+                b' ' | b'\t' | 0x0b | 0x0c => self.space = true,
+                0x1b => {
+                    self.end_space();
+                    self.out.push(ESCAPE);
+                }
+                _ => {}
+            }
+            rest = rest.get(1..).unwrap_or_default();
+        }
+    }
+
+    fn other(&mut self, c: char) {
         match c {
-            '\n' | '\r' | '\u{2028}' | '\u{2029}' | '\u{85}' => space.line = true,
-            _ if c.is_whitespace() => space.seen = true,
-            '\0'..='\u{1f}' | '\u{7f}' => {}
+            '\u{2028}' | '\u{2029}' | '\u{85}' => self.line = true,
+            '\u{80}'..='\u{9f}' => {
+                self.end_space();
+                self.out.push(ESCAPE);
+            }
+            _ if is_stable(c) => {
+                self.end_space();
+                self.letter(c);
+                self.after_ascii = false;
+            }
+            _ if c.is_whitespace() => self.space = true,
             _ if is_invisible(c) => {
-                if after_ascii {
-                    folded.decodings = folded.decodings.with(if is_bidi_control(c) {
+                if self.after_ascii {
+                    let step = if is_bidi_control(c) {
                         Decoding::Bidi
                     } else {
                         Decoding::ZeroWidth
-                    });
+                    };
+                    self.decodings = self.decodings.with(step);
                 }
             }
             _ => {
-                space.end(&mut folded.text);
-                fold_char(c, &mut folded.text, scripts);
-                after_ascii = c.is_ascii_alphanumeric();
+                self.end_space();
+                self.decomposed(c);
+                self.after_ascii = false;
             }
         }
     }
-    space.end(&mut folded.text);
+
+    /// A character in its compatibility decomposition, without marks (UAX #15, NFKD).
+    fn decomposed(&mut self, c: char) {
+        if let Some(base) = base_letter(c) {
+            self.out.push_str(base);
+            return;
+        }
+        let start = self.out.len();
+        let mut parts = 0;
+        unicode_normalization::char::decompose_compatible(c, |part| {
+            parts += 1;
+            if part.is_ascii() {
+                self.out.push(part.to_ascii_lowercase());
+            } else if !is_mark(part) {
+                self.letter(part);
+            }
+        });
+        let written = self.out.get(start..).unwrap_or_default();
+        if parts == 1 && written.len() == 1 && written.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            self.latin = true;
+            self.decodings = self.decodings.with(Decoding::Compatibility);
+        }
+    }
+
+    fn letter(&mut self, c: char) {
+        for lower in c.to_lowercase() {
+            if lookalike(lower).is_some() {
+                self.lookalike = true;
+            } else if matches!(lower, '\u{370}'..='\u{52f}') {
+                self.other = true;
+            }
+            if !is_mark(lower) {
+                self.out.push(lower);
+            }
+        }
+    }
 }
 
-fn fold_char(c: char, out: &mut String, scripts: &mut Scripts) {
-    if c.is_ascii() {
-        let lower = c.to_ascii_lowercase();
-        scripts.latin |= lower.is_ascii_lowercase();
-        out.push(lower);
-        return;
-    }
-    if let Some(base) = base_letter(c) {
-        out.push_str(base);
-        return;
-    }
-    for lower in c.to_lowercase() {
-        if matches!(lower, '\u{300}'..='\u{36f}' | '\u{64b}'..='\u{652}' | '\u{640}') {
-            continue;
-        }
-        if lookalike(lower).is_some() {
-            scripts.lookalike = true;
-        } else if matches!(lower, '\u{370}'..='\u{52f}') {
-            scripts.other = true;
-        }
-        out.push(lower);
-    }
+/// Marks that are left out: those on Latin, Greek and Cyrillic letters, Arabic vowel signs and
+/// the Arabic letter stretcher.
+fn is_mark(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{64b}'..='\u{655}' | '\u{640}')
+}
+
+/// Characters that stay as they are but for case: ideographs, kana, syllables, Thai and
+/// Devanagari letters, Cyrillic without й and ё.
+fn is_stable(c: char) -> bool {
+    matches!(c, '\u{4e00}'..='\u{9fff}' | '\u{3041}'..='\u{30fa}' | '\u{ac00}'..='\u{d7a3}'
+        | '\u{430}'..='\u{438}' | '\u{43a}'..='\u{44f}' | '\u{410}'..='\u{418}'
+        | '\u{41a}'..='\u{42f}' | '\u{e01}'..='\u{e32}' | '\u{905}'..='\u{928}'
+        | '\u{93e}'..='\u{94d}' | '\u{627}'..='\u{63a}' | '\u{641}'..='\u{64a}')
 }
 
 /// Turns look-alikes into the Latin letters they look like: in words that also hold ASCII
 /// letters, and everywhere when nothing else of their script stands in the text (UTS #39).
-fn resolve_lookalikes(folded: &mut Folded, scripts: &Scripts) {
-    if !scripts.latin && scripts.other {
-        return;
-    }
-    let everywhere = scripts.latin && !scripts.other;
+fn resolve_lookalikes(folded: &mut Folded, everywhere: bool) {
     let mut out = String::with_capacity(folded.text.len());
     let mut changed = false;
     for word in folded.text.split_inclusive(|c: char| !c.is_alphanumeric()) {
@@ -206,6 +283,11 @@ mod tests {
             ),
             ("𝐢𝐠𝐧𝐨𝐫𝐞", "ignore"),
             ("DR\0OP", "drop"),
+            ("Ｉｇｎｏｒｅ①", "ignore1"),
+            ("أهلا بِكَ", "اهلا بك"),
+            ("ёлка й", "елка и"),
+            ("\u{1100}\u{1161}", "가"),
+            ("wait…", "wait..."),
             ("Straße Łódź ığdır", "strasse lodz igdir"),
         ] {
             assert_eq!(fold(written), folded, "{written}");

@@ -11,6 +11,8 @@ pub(crate) const VARIANT_BYTES_BASE: usize = 16 * 1024;
 pub(crate) const VARIANT_BYTES_RATIO: usize = 6;
 /// Times that one rule's word is looked at in one text.
 pub(crate) const CANDIDATES_PER_WORD_MAX: u16 = 24;
+/// Hits that one text may have before its words are counted.
+pub(crate) const HITS_UNCOUNTED: usize = 256;
 /// Hits of all words that one text may have; the rest of a text that is nothing but such words
 /// is not read.
 pub(crate) const HITS_MAX: usize = 4_096;

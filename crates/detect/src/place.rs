@@ -103,6 +103,8 @@ const CODE_LEAVES: &[&str] = &[
     "content",
 ];
 
+const PAYMENT_LEAVES: &[&str] = &["card", "iban", "account", "cc", "payment"];
+
 impl Place<'_> {
     /// The tool's kind, told from its name when the catalogue does not say.
     pub(crate) fn kind(&self) -> ToolCategory {
@@ -125,9 +127,19 @@ impl Place<'_> {
 }
 
 impl Leaf<'_> {
+    /// The kind of tool in whose own language the leaf is written, if in any: that of the tool
+    /// that is called, or payment where the parameter's name asks for a card or an account.
+    pub(crate) fn own_language(&self, place: &Place<'_>) -> Option<ToolCategory> {
+        let kind = place.kind();
+        if self.is_own_language(kind) {
+            return Some(kind);
+        }
+        has_word(self.name, PAYMENT_LEAVES).then_some(ToolCategory::Payment)
+    }
+
     /// Whether the leaf is written in the own language of a tool of this kind: the query of a
     /// database tool, the command of a shell tool, the code of a code tool.
-    pub(crate) fn is_own_language(&self, kind: ToolCategory) -> bool {
+    fn is_own_language(&self, kind: ToolCategory) -> bool {
         let names = match kind {
             ToolCategory::Database => DATABASE_LEAVES,
             ToolCategory::Shell => SHELL_LEAVES,

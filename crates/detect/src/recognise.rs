@@ -12,7 +12,7 @@ mod sql;
 
 use clampd_model::ToolCategory;
 
-pub(crate) use prose::is_prose;
+pub(crate) use prose::Prose;
 
 use crate::traits::Traits;
 
@@ -132,6 +132,8 @@ signals! {
     SqlUnbounded = "sql-unbounded",
     /// A separator or substitution and a command behind it.
     ShellInjection = "shell-injection",
+    /// A text that is nothing but a path to files of the system.
+    SystemPath = "system-path",
     /// A path that climbs out of its directory.
     PathClimb = "path-climb",
 }
@@ -173,7 +175,12 @@ pub(crate) fn at(signal: Signal, text: &str, end: usize) -> Option<bool> {
 }
 
 /// Runs every recogniser for which the text has the necessary characters.
-pub(crate) fn signals(text: &str, traits: Traits, own_language: Option<ToolCategory>) -> Signals {
+pub(crate) fn signals(
+    text: &str,
+    traits: Traits,
+    prose: &Prose<'_>,
+    own_language: Option<ToolCategory>,
+) -> Signals {
     let mut signals = Signals::default();
     if traits.any(Traits::NUMBER) {
         numbers::recognise(text, &mut signals);
@@ -185,6 +192,9 @@ pub(crate) fn signals(text: &str, traits: Traits, own_language: Option<ToolCateg
     if traits.any(Traits::DOT) && traits.any(Traits::SLASH.with(Traits::BACKSLASH)) {
         path::recognise(text, &mut signals);
     }
+    if traits.any(Traits::SLASH.with(Traits::BACKSLASH)) {
+        path::recognise_whole(text, &mut signals);
+    }
     if traits.any(Traits::ANGLE) {
         markup::recognise(text, &mut signals);
     }
@@ -192,11 +202,13 @@ pub(crate) fn signals(text: &str, traits: Traits, own_language: Option<ToolCateg
         Some(ToolCategory::Database) => sql::recognise_query(text, &mut signals),
         Some(ToolCategory::Shell | ToolCategory::Code) => {}
         _ => {
-            if traits.any(Traits::QUOTE.with(Traits::EQUALS).with(Traits::ANGLE)) {
+            let compares = traits.any(Traits::EQUALS.with(Traits::ANGLE));
+            let quotes = traits.any(Traits::QUOTE.with(Traits::STAR).with(Traits::HASH));
+            if compares || (quotes && !prose.holds()) {
                 sql::recognise_value(text, &mut signals);
             }
             let separated = Traits::SEPARATOR.with(Traits::QUOTE).with(Traits::PAREN);
-            if traits.any(separated) && !is_prose(text) {
+            if traits.any(separated) && !prose.holds() {
                 shell::recognise(text, &mut signals);
             }
         }

@@ -21,6 +21,7 @@ impl Traits {
     pub(crate) const LEET_SIGN: Self = Self(1 << 12);
     pub(crate) const DOT: Self = Self(1 << 13);
     pub(crate) const COLON: Self = Self(1 << 14);
+    pub(crate) const HASH: Self = Self(1 << 18);
     const LETTER: Self = Self(1 << 15);
     const IN_RUN: Self = Self(1 << 16);
     const IN_WORD: Self = Self(1 << 17);
@@ -29,7 +30,8 @@ impl Traits {
     pub(crate) const RUN: Self = Self(1 << 20);
     /// Five words of one letter in a row.
     pub(crate) const SINGLE_LETTERS: Self = Self(1 << 21);
-    /// Two words of four or more in which letters and digits or signs stand mixed.
+    /// Two words of four or more in which letters and digits or signs stand mixed, and a tenth
+    /// of all words.
     pub(crate) const LEET: Self = Self(1 << 22);
     /// Eight short groups of digits or hexadecimal digits.
     pub(crate) const GROUPS: Self = Self(1 << 23);
@@ -84,7 +86,7 @@ impl Traits {
         for (holds, shape) in [
             (longest >= 12, Self::RUN),
             (word.singles_longest >= 5, Self::SINGLE_LETTERS),
-            (word.mixed >= 2, Self::LEET),
+            (word.mixed >= 2 && word.mixed * 10 >= word.count, Self::LEET),
             (word.groups >= 8, Self::GROUPS),
             (digits >= 4, Self::NUMBER),
         ] {
@@ -104,6 +106,7 @@ struct Word {
     singles: u32,
     singles_longest: u32,
     mixed: u32,
+    count: u32,
     groups: u32,
 }
 
@@ -127,6 +130,7 @@ impl Word {
                 self.mixed += u32::from(letters && (digits || signs));
             }
         }
+        self.count += 1;
         self.length = 0;
         self.seen = 0;
     }
@@ -157,6 +161,7 @@ const fn classes() -> [u32; 256] {
             b'@' | b'!' => Traits::LEET_SIGN.0,
             b'.' => Traits::DOT.0,
             b':' => Traits::COLON.0,
+            b'#' => Traits::HASH.0,
             b'0'..=b'9' => Traits::DIGIT.0,
             b'a'..=b'z' => Traits::LETTER.0,
             _ => 0,
@@ -185,6 +190,9 @@ const fn classes() -> [u32; 256] {
 #[cfg(test)]
 mod tests {
     use super::Traits;
+
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn a_text_shows_what_it_may_hide() {

@@ -237,6 +237,9 @@ mod tests {
     use super::request_id;
     use crate::Seed;
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn a_request_id_is_a_random_uuid() {
         let id = request_id(&Seed {

@@ -284,6 +284,9 @@ fn field_error(field: &'static str, wanted: String) -> ConfigError {
 mod tests {
     use super::{Config, ConfigError};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     const ROOT: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
     fn parse(json: &str) -> Result<Config, ConfigError> {

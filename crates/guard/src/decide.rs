@@ -93,7 +93,7 @@ pub(crate) fn judge_call(
 /// Stops an answer that cannot be looked into.
 pub(crate) fn stop_encoded(decision: Decision) -> Decision {
     let why = "the tool's answer is encoded and cannot be inspected".to_owned();
-    decision.deny("answer-encoding", why, Help::Plain)
+    decision.deny("answer-encoding", why, Help::FixTool)
 }
 
 /// The decision that the thresholds alone would make, short of blocking.
@@ -160,7 +160,7 @@ enum Help {
     Rephrase,
     RequestScope,
     RequestApproval,
-    Plain,
+    FixTool,
 }
 
 impl Decision {
@@ -176,6 +176,11 @@ impl Decision {
                 "Ask an operator to grant the agent this tool's scope.",
                 0.9,
             ),
+            Help::FixTool => (
+                "fix_tool",
+                "Have the tool answer without a content-encoding.",
+                0.9,
+            ),
             Help::RequestApproval => (
                 "request_approval",
                 "Ask the owner of this policy to approve the call.",
@@ -186,7 +191,7 @@ impl Decision {
             Help::Rephrase => self.labels.clone(),
             Help::RequestScope => vec!["scope_not_granted".to_owned()],
             Help::RequestApproval => vec!["policy_denied".to_owned()],
-            Help::Plain => vec!["unsupported_encoding".to_owned()],
+            Help::FixTool => vec!["unsupported_encoding".to_owned()],
         };
         let denial = Denial {
             rule_id: rule_id.to_owned(),

@@ -121,6 +121,9 @@ fn invalid(what: &str) -> Refusal {
 mod tests {
     use super::{Delegation, Head};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[track_caller]
     fn check(header: &str, body: &[&str], wanted: Result<usize, &str>) {
         let head = Head::new(vec![("x-clampd-delegation-chain".into(), header.into())]);

@@ -1,22 +1,18 @@
 //! The life of one exchange, step by step.
 
 use clampd_detect::Detector;
-use clampd_model::Verdict;
 
 use crate::{
-    Answer, Asking, Config, ErrorCode, Head, HeaderChanges, Judgement, Micros, Reading, Refusal,
-    Reply, Seed, Snapshot, Step,
+    Answer, Asking, Config, ErrorCode, Head, Micros, Reading, Refusal, Reply, Seed, Snapshot, Step,
     admit::{Endpoint, admit, request_id},
     forward::{Forwarding, Target},
-    identity::{AGENT_TOKEN_HEADER, AUTHORIZATION, KEY_HEADER, TokenHeader, may_act},
-    mcp::Post,
+    identity::may_act,
+    mcp::{Denier, Post, Stage},
     mint::{self, MintStart, Minted, Minting},
+    outcome::{Going, done, go_on, health, not_ready, passed, recorded, refuse, stopped},
     record,
     tool_call::{Admitted, CallBody, JudgedCall, Outlet, ToolCall},
 };
-
-/// Where the micro-token goes when `authorization` is the upstream's own.
-const TOKEN_HEADER: &str = "x-clampd-token";
 
 /// Judges exchanges. One is built per worker and shared by all its exchanges.
 #[derive(Debug)]
@@ -90,12 +86,9 @@ impl Guard {
             Endpoint::Inspect => self.inspect(snapshot, &admitted, body, now),
             Endpoint::ScanInput | Endpoint::ScanOutput => self.scan(snapshot, &admitted, body, now),
             Endpoint::McpSession if body.is_empty() => {
-                return go_on(
-                    record::begin(&admitted, snapshot, "session"),
-                    &admitted,
-                    None,
-                    now,
-                );
+                let event = record::begin(&admitted, snapshot, "session");
+                let denier = Denier::for_nobody(self.config.mcp_denial);
+                return go_on(Going::without_token(admitted, event, denier), now);
             }
             _ => Err(ErrorCode::InvalidBody.because("no body may come with this method")),
         };
@@ -201,7 +194,7 @@ impl Guard {
         let refused = |refusal: &Refusal| {
             let event = record::begin(&admitted, snapshot, post.action());
             let event = record::end(record::with_refusal(event, refusal), now);
-            let reply = denier.refuse(refusal, &admitted.meta.request_id);
+            let reply = denier.refuse(Stage::Call, refusal, &admitted.meta.request_id);
             stopped(reply, vec![event])
         };
         let stops = match self.judge_other_messages(snapshot, &post) {
@@ -212,7 +205,7 @@ impl Guard {
             let event = record::begin(&admitted, snapshot, post.action());
             let event = record::end(record::with_decision(event, &decision), now);
             return stopped(
-                denier.deny(&decision, &admitted.meta.request_id),
+                denier.deny(Stage::Call, &decision, &admitted.meta.request_id),
                 vec![event],
             );
         }
@@ -220,7 +213,7 @@ impl Guard {
             Ok(Some(call)) => call,
             Ok(None) => {
                 let event = record::begin(&admitted, snapshot, post.action());
-                return go_on(event, &admitted, None, now);
+                return go_on(Going::without_token(admitted, event, denier), now);
             }
             Err(refusal) => return refused(&refusal),
         };
@@ -259,19 +252,11 @@ impl Guard {
                 let forwarding = Forwarding {
                     call,
                     token: minted.token,
+                    sent_at: now,
                 };
                 Step::Ask(callout, Box::new(Asking::Forward(forwarding)))
             }
-            Outlet::Upstream(_) => {
-                let JudgedCall {
-                    admitted,
-                    event,
-                    decision,
-                    ..
-                } = call;
-                let step = go_on(event, &admitted, Some(minted.token), now);
-                with_verdict(step, decision.verdict)
-            }
+            Outlet::Upstream(_) => go_on(Going::with_token(call, minted.token), now),
         }
     }
 
@@ -283,14 +268,18 @@ impl Guard {
         answer: Option<Answer>,
         now: Micros,
     ) -> Step {
-        let Forwarding { mut call, token } = forwarding;
+        let Forwarding {
+            mut call,
+            token,
+            sent_at,
+        } = forwarding;
         let Some(answer) = answer else {
             call.event.degraded_stages.push("forward".to_owned());
             call.decision.reason = "the call was allowed, but its tool gave no answer".to_owned();
             let reply = call.reply(Some(token), None, now);
             return passed(call, reply, now);
         };
-        match self.inspect_answer(snapshot, &mut call, &answer) {
+        match self.inspect_answer(snapshot, &mut call, &answer, (sent_at, now)) {
             Ok((response, None)) => {
                 let reply = call.reply(Some(token), Some(response), now);
                 passed(call, reply, now)
@@ -310,7 +299,9 @@ impl JudgedCall {
     /// The end of a call that was judged and is stopped.
     fn deny(self, now: Micros) -> Step {
         let reply = match &self.outlet {
-            Outlet::Upstream(denier) => denier.deny(&self.decision, &self.admitted.meta.request_id),
+            Outlet::Upstream(denier) => {
+                denier.deny(Stage::Call, &self.decision, &self.admitted.meta.request_id)
+            }
             _ => self.reply(None, None, now),
         };
         stopped(reply, vec![record::end(self.event, now)])
@@ -320,107 +311,10 @@ impl JudgedCall {
     fn refuse(&self, refusal: &Refusal, now: Micros) -> Step {
         let id = &self.admitted.meta.request_id;
         let reply = match &self.outlet {
-            Outlet::Upstream(denier) => denier.refuse(refusal, id),
+            Outlet::Upstream(denier) => denier.refuse(Stage::Call, refusal, id),
             _ => refusal.reply(id),
         };
         let event = record::with_refusal(self.event.clone(), refusal);
         stopped(reply, vec![record::end(event, now)])
     }
-}
-
-/// A call that passed, answered by us.
-fn passed(call: JudgedCall, reply: Reply, now: Micros) -> Step {
-    Step::Done(Box::new(Judgement {
-        verdict: call.decision.verdict,
-        headers: HeaderChanges::default(),
-        reply: Some(reply),
-        events: vec![record::end(call.event, now)],
-    }))
-}
-
-/// A request that goes on to its upstream, without what is only for us.
-fn go_on(
-    event: clampd_model::AuditEvent,
-    admitted: &Admitted,
-    token: Option<String>,
-    now: Micros,
-) -> Step {
-    let mut headers = HeaderChanges {
-        remove: vec![
-            KEY_HEADER,
-            AGENT_TOKEN_HEADER,
-            "x-ag-authorized-tools",
-            TOKEN_HEADER,
-        ],
-        set: Vec::new(),
-    };
-    let ours = admitted.caller.came_in == TokenHeader::Authorization;
-    match (token, ours) {
-        (Some(token), true) => headers.set.push((AUTHORIZATION, format!("Bearer {token}"))),
-        (Some(token), false) => headers.set.push((TOKEN_HEADER, token)),
-        (None, true) => headers.remove.push(AUTHORIZATION),
-        (None, false) => {}
-    }
-    Step::Done(Box::new(Judgement {
-        verdict: Verdict::Allow,
-        headers,
-        reply: None,
-        events: vec![record::end(event, now)],
-    }))
-}
-
-fn with_verdict(step: Step, verdict: Verdict) -> Step {
-    match step {
-        Step::Done(judgement) => Step::Done(Box::new(Judgement {
-            verdict,
-            ..*judgement
-        })),
-        other => other,
-    }
-}
-
-fn stopped(reply: Reply, events: Vec<clampd_model::AuditEvent>) -> Step {
-    Step::Done(Box::new(Judgement {
-        verdict: Verdict::Deny,
-        headers: HeaderChanges::default(),
-        reply: Some(reply),
-        events,
-    }))
-}
-
-/// A refusal of a known caller: it leaves an event.
-fn recorded(snapshot: &Snapshot, admitted: &Admitted, refusal: &Refusal, now: Micros) -> Step {
-    let event = record::begin(admitted, snapshot, admitted.endpoint.action());
-    let event = record::end(record::with_refusal(event, refusal), now);
-    stopped(refusal.reply(&admitted.meta.request_id), vec![event])
-}
-
-/// A refusal of a caller that is not known.
-fn refuse(refusal: &Refusal, request_id: &str) -> Step {
-    stopped(refusal.reply(request_id), Vec::new())
-}
-
-/// An answer that judges nothing.
-fn done(reply: Reply) -> Step {
-    Step::Done(Box::new(Judgement {
-        verdict: Verdict::Allow,
-        headers: HeaderChanges::default(),
-        reply: Some(reply),
-        events: Vec::new(),
-    }))
-}
-
-fn not_ready() -> Refusal {
-    ErrorCode::NotReady.because("no valid bundle is in force yet")
-}
-
-fn health(snapshot: Option<&Snapshot>, good: Option<&Snapshot>) -> Reply {
-    let status = match (snapshot, good) {
-        (_, Some(_)) => "ok",
-        (Some(_), None) => "expired",
-        (None, None) => "starting",
-    };
-    let revision = snapshot.map(Snapshot::revision);
-    let body = serde_json::json!({"status": status, "bundle_revision": revision});
-    Reply::json(if good.is_some() { 200 } else { 503 }, &body)
 }

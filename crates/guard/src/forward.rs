@@ -5,7 +5,7 @@ use serde_json::Value;
 use clampd_model::{ObservedResponse, Tool};
 
 use crate::{
-    Answer, Callout, Config, Decision, ErrorCode, Guard, Refusal, Snapshot,
+    Answer, Callout, Config, Decision, ErrorCode, Guard, Micros, Refusal, Snapshot,
     decide::{judge_text, stop_encoded},
     json::parse_strict,
     record,
@@ -26,6 +26,7 @@ pub(crate) struct Target {
 pub struct Forwarding {
     pub(crate) call: JudgedCall,
     pub(crate) token: String,
+    pub(crate) sent_at: Micros,
 }
 
 /// The longest target URL, in bytes.
@@ -115,6 +116,7 @@ impl Guard {
         snapshot: &Snapshot,
         call: &mut JudgedCall,
         answer: &Answer,
+        (sent_at, now): (Micros, Micros),
     ) -> Result<(Value, Option<Decision>), Refusal> {
         if answer.is_encoded {
             return Ok((Value::Null, Some(stop_encoded(call.decision.clone()))));
@@ -126,6 +128,7 @@ impl Guard {
             bytes: answer.body.len() as u64,
             records: records_in(&response),
             pii: record::sensitive_counts(&findings),
+            latency_us: now.saturating_sub(sent_at),
         });
         let decision = judge_text(snapshot.settings(), &findings);
         let stopped = !decision.verdict.lets_pass();
@@ -170,6 +173,9 @@ fn has_dot_segment(rest: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::Target;
     use crate::Config;

@@ -103,6 +103,9 @@ impl<'de> Visitor<'de> for StrictVisitor {
 mod tests {
     use serde_json::json;
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::parse_strict;
 
     #[test]

@@ -90,6 +90,9 @@ fn is_plain(key: &str) -> bool {
 mod tests {
     use serde_json::json;
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::leaves_of;
 
     #[test]

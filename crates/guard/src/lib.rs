@@ -15,15 +15,20 @@ mod identity;
 mod json;
 mod leaves;
 mod mcp;
+mod mcp_answer;
 mod mint;
+mod outcome;
 mod record;
 mod refusal;
 mod reply;
+mod respond;
 mod scan;
 mod snapshot;
+mod sse;
 mod step;
 mod tool_call;
 mod trace;
+mod whole_bundle;
 
 pub use config::{Config, ConfigError, ControlPlane, McpDenial, Mint, MintFailure, Trace};
 pub use decide::{Decision, judge_text};
@@ -32,8 +37,12 @@ pub use json::{JSON_DEPTH_MAX, parse_strict};
 pub use leaves::{LEAVES_MAX, leaves_of};
 pub use refusal::{ErrorCode, Refusal};
 pub use reply::{Denial, ProxyResponse, Reply, ScanResponse};
+pub use respond::{
+    Collecting, Piece, ResponseHead, ResponseJudgement, ResponseStep, Streaming, Watching,
+};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use step::{
     Answer, Asking, Callout, Head, HeaderChanges, Judgement, Micros, Reading, Seed, Step,
 };
 pub use trace::pipeline_lines;
+pub use whole_bundle::WholeBundle;

@@ -43,6 +43,15 @@ enum Message {
     Response { result: Value },
 }
 
+/// What a denial is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The call: it was not executed.
+    Call,
+    /// The answer: it is withheld.
+    Answer,
+}
+
 /// Says no in a way that the client understands.
 #[derive(Debug)]
 pub(crate) struct Denier {
@@ -217,15 +226,38 @@ impl Guard {
     }
 }
 
+impl Stage {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Call => "The call was not executed; do not retry it unchanged.",
+            Self::Answer => "The answer is withheld.",
+        }
+    }
+}
+
 impl Denier {
+    /// For an exchange in which no request waits.
+    pub(crate) fn for_nobody(mode: McpDenial) -> Self {
+        Self {
+            waiting: Vec::new(),
+            is_batch: false,
+            mode,
+        }
+    }
+
+    /// Whether anybody waits for an answer.
+    pub(crate) fn is_for_nobody(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// The answer to a call that was judged dangerous.
-    pub(crate) fn deny(&self, decision: &Decision, request_id: &str) -> Reply {
+    pub(crate) fn deny(&self, stage: Stage, decision: &Decision, request_id: &str) -> Reply {
         let why = decision.denial_reason.as_deref().unwrap_or("not allowed");
         let rules = decision.matched_rules.join(", ");
         let text = format!(
-            "Blocked by Clampd: {why}. Rules: {}. The call was not executed; do not retry it \
-             unchanged. Request {request_id}.",
+            "Blocked by Clampd: {why}. Rules: {}. {} Request {request_id}.",
             if rules.is_empty() { "none" } else { &rules },
+            stage.words(),
         );
         let code = ErrorCode::ContentBlocked;
         self.answer(
@@ -236,11 +268,12 @@ impl Denier {
     }
 
     /// The answer to a call that was refused before or after it was judged.
-    pub(crate) fn refuse(&self, refusal: &Refusal, request_id: &str) -> Reply {
+    pub(crate) fn refuse(&self, stage: Stage, refusal: &Refusal, request_id: &str) -> Reply {
         let text = format!(
-            "Refused by Clampd: {} ({}). The call was not executed. Request {request_id}.",
+            "Refused by Clampd: {} ({}). {} Request {request_id}.",
             refusal.message,
             refusal.code.as_str(),
+            stage.words(),
         );
         self.answer(&text, refusal, request_id)
     }

@@ -216,6 +216,9 @@ impl Form {
 mod tests {
     use super::Form;
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn a_form_value_cannot_start_another_field() {
         let mut form = Form::default();

@@ -135,6 +135,9 @@ fn masked(value: &Value, room: &mut usize) -> Value {
 mod tests {
     use serde_json::json;
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::masked;
 
     #[test]

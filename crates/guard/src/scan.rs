@@ -74,6 +74,7 @@ impl Guard {
             headers: HeaderChanges::default(),
             reply: Some(Reply::json(status, &response)),
             events: vec![record::end(event, now)],
+            watching: None,
         })
     }
 
@@ -109,6 +110,7 @@ impl Guard {
             headers: HeaderChanges::default(),
             reply: Some(Reply::json(200, &response)),
             events: vec![record::end(event, now)],
+            watching: None,
         })
     }
 }
@@ -119,5 +121,6 @@ fn observed(bytes: usize, findings: &Findings) -> ObservedResponse {
         bytes: bytes as u64,
         records: None,
         pii: record::sensitive_counts(findings),
+        latency_us: 0,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use clampd_model::{
     Agent, AgentId, AgentState, ApiKey, BUNDLE_FORMAT, Bundle, Jwks, LocalMint, Policy, Section,
-    Sections, Settings, Tool,
+    Settings, Tool,
 };
 
 use crate::Micros;
@@ -36,6 +36,9 @@ pub enum SnapshotError {
         /// Column, from 1.
         column: usize,
     },
+    /// A field that every bundle has is missing or of another kind.
+    #[error("bundle field `{0}` is missing or ill-shaped")]
+    Field(&'static str),
     /// It has another format than this version reads.
     #[error("bundle format {0} is not {BUNDLE_FORMAT}")]
     Format(u32),
@@ -86,50 +89,7 @@ impl Snapshot {
         Ok(bundle)
     }
 
-    /// Lays `news` upon `in_force`, the whole bundle that is in force: the sections that it
-    /// brings replace theirs. The result is whole again.
-    ///
-    /// # Errors
-    /// [`SnapshotError`] when it must not be put in force; `in_force` then stays.
-    pub fn lay(
-        in_force: Option<&Bundle>,
-        news: Bundle,
-        now: Micros,
-    ) -> Result<Bundle, SnapshotError> {
-        if let Some(old) = in_force {
-            if old.org_id != news.org_id {
-                return Err(SnapshotError::OtherOrganisation);
-            }
-            if news.revision < old.revision {
-                let (offered, in_force) = (news.revision, old.revision);
-                return Err(SnapshotError::Rollback { offered, in_force });
-            }
-            if news.issued_at < old.issued_at {
-                return Err(SnapshotError::Stale);
-            }
-        }
-        if news.expires_at <= now / 1_000_000 {
-            return Err(SnapshotError::Expired);
-        }
-        let revision = in_force.map_or(0, |old| old.revision);
-        if news.since != 0 && news.since != revision {
-            return Err(SnapshotError::Gap {
-                since: news.since,
-                in_force: revision,
-            });
-        }
-        let old = match in_force {
-            Some(old) if news.since != 0 => old.sections.clone(),
-            _ => Sections::default(),
-        };
-        Ok(Bundle {
-            since: 0,
-            sections: overlay(old, news.sections)?,
-            ..news
-        })
-    }
-
-    /// Indexes a whole bundle, such as [`Snapshot::lay`] gives.
+    /// Indexes a whole bundle.
     ///
     /// # Errors
     /// [`SnapshotError::MissingSection`] when it is not whole.
@@ -223,33 +183,6 @@ impl Snapshot {
     pub fn jwks(&self) -> &Jwks {
         &self.jwks
     }
-}
-
-fn overlay(old: Sections, new: Sections) -> Result<Sections, SnapshotError> {
-    let whole = Sections {
-        keys: new.keys.or(old.keys),
-        agents: new.agents.or(old.agents),
-        states: new.states.or(old.states),
-        tools: new.tools.or(old.tools),
-        policies: new.policies.or(old.policies),
-        settings: new.settings.or(old.settings),
-        local_mint: new.local_mint.or(old.local_mint),
-        jwks: new.jwks.or(old.jwks),
-    };
-    for (name, there) in [
-        ("keys", whole.keys.is_some()),
-        ("agents", whole.agents.is_some()),
-        ("states", whole.states.is_some()),
-        ("tools", whole.tools.is_some()),
-        ("policies", whole.policies.is_some()),
-        ("settings", whole.settings.is_some()),
-        ("jwks", whole.jwks.is_some()),
-    ] {
-        if !there {
-            return Err(SnapshotError::MissingSection(name));
-        }
-    }
-    Ok(whole)
 }
 
 fn entries<T>(section: Option<Section<T>>, name: &'static str) -> Result<T, SnapshotError> {

@@ -2,7 +2,9 @@
 
 use clampd_model::{AuditEvent, Verdict};
 
-use crate::{forward::Forwarding, mint::Minting, reply::Reply, tool_call::Admitted};
+use crate::{
+    forward::Forwarding, mint::Minting, reply::Reply, respond::Watching, tool_call::Admitted,
+};
 
 /// Unix time in microseconds.
 pub type Micros = u64;
@@ -119,8 +121,11 @@ pub struct Judgement {
     pub headers: HeaderChanges,
     /// The answer to give instead of going on.
     pub reply: Option<Reply>,
-    /// What is to be remembered.
+    /// What is to be remembered now.
     pub events: Vec<AuditEvent>,
+    /// Set where the exchange goes on: its answer must be looked at, and what is to be remembered
+    /// follows then.
+    pub watching: Option<Box<Watching>>,
 }
 
 /// Changes to a request's headers.
@@ -135,6 +140,9 @@ pub struct HeaderChanges {
 #[cfg(test)]
 mod tests {
     use super::Head;
+
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn a_header_that_is_there_twice_has_no_value() {

@@ -33,15 +33,12 @@ pub fn pipeline_lines(event: &AuditEvent) -> Vec<String> {
     if event.policy_action != PolicyAction::Deny && event.scope_granted.is_some() {
         lines.push("[scope] Least-privilege access applied".to_owned());
     }
-    if let Some(response) = event
-        .response
-        .as_ref()
-        .filter(|_| event.tool_action == "proxy")
-    {
+    let forwarded = matches!(event.tool_action.as_str(), "proxy" | "tools/call");
+    if let Some(response) = event.response.as_ref().filter(|_| forwarded) {
         lines.push(format!(
             "[gateway] Downstream responded: status={}, latency={}ms",
             response.status,
-            event.latency_us / 1_000
+            response.latency_us / 1_000
         ));
     }
     lines.push("[audit] Event logged (1 event)".to_owned());

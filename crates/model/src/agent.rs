@@ -108,23 +108,58 @@ pub struct Agent {
     pub scopes: Vec<String>,
 }
 
-/// How an agent's JWT is verified.
+/// How an agent's JWT is verified. In JSON an object whose `alg` is `HS256` or `EdDSA`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "alg", deny_unknown_fields)]
+#[serde(try_from = "CredentialFields", into = "CredentialFields")]
 pub enum Credential {
     /// HMAC-SHA256 (RFC 7518 section 3.2). The HMAC key is the bytes of `key`: 64 characters of
     /// lower-case hex for a secret that starts with `ags_`, the secret itself for any other.
-    #[serde(rename = "HS256")]
     Hs256 {
         /// The HMAC key, not the agent's secret.
         key: Secret,
     },
     /// Ed25519 (RFC 8037).
-    #[serde(rename = "EdDSA")]
     EdDsa {
         /// The public key: 32 bytes, base64url without padding, as the `x` of a JWK.
         public_key: String,
     },
+}
+
+/// A credential as it is written. Serde's own tagged enums would read it twice.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CredentialFields {
+    alg: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<Secret>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    public_key: Option<String>,
+}
+
+impl TryFrom<CredentialFields> for Credential {
+    type Error = &'static str;
+
+    fn try_from(fields: CredentialFields) -> Result<Self, &'static str> {
+        match (fields.alg.as_str(), fields.key, fields.public_key) {
+            ("HS256", Some(key), None) => Ok(Self::Hs256 { key }),
+            ("EdDSA", None, Some(public_key)) => Ok(Self::EdDsa { public_key }),
+            _ => Err("credential must be HS256 with `key` or EdDSA with `public_key`"),
+        }
+    }
+}
+
+impl From<Credential> for CredentialFields {
+    fn from(credential: Credential) -> Self {
+        let (alg, key, public_key) = match credential {
+            Credential::Hs256 { key } => ("HS256", Some(key), None),
+            Credential::EdDsa { public_key } => ("EdDSA", None, Some(public_key)),
+        };
+        Self {
+            alg: alg.to_owned(),
+            key,
+            public_key,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -115,6 +115,9 @@ pub struct ObservedResponse {
     /// Personal data found in it, by kind.
     #[serde(default)]
     pub pii: PiiCount,
+    /// How long it took to come, in microseconds.
+    #[serde(default)]
+    pub latency_us: u64,
 }
 
 /// How many items of each kind of personal data or secret were found.

@@ -49,7 +49,7 @@ fn walk(
 ) -> Result<(TrailCheck, bool), StoreError> {
     let columns = AUDIT_COLUMNS.join(", ");
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {columns} FROM audit_events WHERE org_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
+        "SELECT {columns} FROM cp_audit_events WHERE org_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
     ))?;
     let mut rows = statement.query((org_id, sql_integer(check.events), PAGE_EVENTS))?;
     let before = check.events;
@@ -70,7 +70,7 @@ fn walk(
         return Ok((check, false));
     }
     let (last, head): (i64, String) = connection
-        .prepare_cached("SELECT audit_seq, audit_head FROM organisations WHERE id = ?1")?
+        .prepare_cached("SELECT audit_seq, audit_head FROM cp_organisations WHERE id = ?1")?
         .query_row([org_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if from_sql_integer(last) != check.events || head != check.head {
         check.broken_at = Some(check.events + 1);

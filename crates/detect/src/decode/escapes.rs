@@ -7,35 +7,37 @@ use clampd_model::{Decoding, Decodings};
 /// Every escape in the text resolved once; `None` when there is none.
 pub(super) fn unescaped(text: &str) -> Option<(String, Decodings)> {
     let bytes = text.as_bytes();
-    let mut out: Vec<u8> = Vec::with_capacity(bytes.len());
+    let mut out: Vec<u8> = Vec::new();
     let mut steps = Decodings::NONE;
+    let mut copied = 0;
     let mut at = 0;
-    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        let (taken, step) = match rest {
-            [b'%', ..] => (percent(rest, &mut out), Decoding::Percent),
-            [b'&', ..] => (reference(rest, &mut out), Decoding::HtmlEntity),
-            [b'\\', ..] => (backslash(rest, &mut out), Decoding::Escape),
-            [plain, ..] => {
-                out.push(*plain);
-                at += 1;
-                continue;
-            }
-            [] => break,
+    while let Some(found) = bytes
+        .get(at..)
+        .and_then(|rest| rest.iter().position(|b| opens(*b)))
+    {
+        let start = at + found;
+        let rest = bytes.get(start..).unwrap_or_default();
+        let mut c = Vec::new();
+        let (taken, step) = match rest.first() {
+            Some(b'%') => (percent(rest, &mut c), Decoding::Percent),
+            Some(b'&') => (reference(rest, &mut c), Decoding::HtmlEntity),
+            _ => (backslash(rest, &mut c), Decoding::Escape),
         };
         match taken {
             Some(taken) => {
                 steps = steps.with(step);
-                at += taken;
+                out.extend_from_slice(bytes.get(copied..start).unwrap_or_default());
+                out.extend_from_slice(&c);
+                at = start + taken;
+                copied = at;
             }
-            None => {
-                out.extend(rest.first());
-                at += 1;
-            }
+            None => at = start + 1,
         }
     }
     if steps.is_empty() {
         return None;
     }
+    out.extend_from_slice(bytes.get(copied..).unwrap_or_default());
     let mut decoded = text_of(&out);
     if steps.contains(Decoding::Percent) && decoded.contains('+') && !text.contains(' ') {
         decoded = decoded.replace('+', " ");
@@ -43,28 +45,40 @@ pub(super) fn unescaped(text: &str) -> Option<(String, Decodings)> {
     Some((decoded, steps))
 }
 
+fn opens(byte: u8) -> bool {
+    matches!(byte, b'%' | b'&' | b'\\')
+}
+
 /// Soft line breaks gone and `=XX` resolved, when there are at least three escapes.
 pub(super) fn quoted_printable(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
+    let escape = |at: usize| bytes.get(at + 1..at + 3).and_then(hex_byte);
+    let signs = || {
+        bytes
+            .iter()
+            .enumerate()
+            .filter(|(_, b)| **b == b'=')
+            .map(|(at, _)| at)
+    };
+    if signs().filter(|at| escape(*at).is_some()).take(3).count() < 3 {
+        return None;
+    }
     let mut out = Vec::with_capacity(bytes.len());
-    let mut escapes = 0;
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let pair = bytes.get(at + 1..at + 3).and_then(hex_byte);
-        match (byte, pair) {
-            (b'=', Some(value)) => {
-                out.push(value);
-                escapes += 1;
-                at += 3;
-            }
-            (b'=', None) if bytes.get(at + 1) == Some(&b'\n') => at += 2,
-            _ => {
-                out.push(*byte);
-                at += 1;
-            }
+    let mut copied = 0;
+    for at in signs() {
+        let (value, length) = match escape(at) {
+            Some(value) => (Some(value), 3),
+            None if bytes.get(at + 1) == Some(&b'\n') => (None, 2),
+            None => continue,
+        };
+        if at >= copied {
+            out.extend_from_slice(bytes.get(copied..at).unwrap_or_default());
+            out.extend(value);
+            copied = at + length;
         }
     }
-    (escapes >= 3).then(|| text_of(&out))
+    out.extend_from_slice(bytes.get(copied..).unwrap_or_default());
+    Some(text_of(&out))
 }
 
 /// The text of bytes as lenient readers see it: overlong UTF-8 resolved, stray bytes as Latin-1.
@@ -98,18 +112,35 @@ fn percent(rest: &[u8], out: &mut Vec<u8>) -> Option<usize> {
         return Some(6);
     }
     let value = hex_byte(rest.get(1..3)?)?;
-    if matches!(value, 0xc0 | 0xc1)
-        && rest.get(3) == Some(&b'%')
-        && let Some(low) = rest.get(4..6).and_then(hex_byte)
-    {
-        push_char(
-            (u32::from(value) & 0x1f) << 6 | (u32::from(low) & 0x3f),
-            out,
-        )?;
-        return Some(6);
+    if let Some((c, taken)) = overlong(value, rest) {
+        out.push(c);
+        return Some(taken);
     }
     out.push(value);
     Some(3)
+}
+
+/// An ASCII character in more bytes than it needs (CWE-176), percent-encoded: the character and
+/// how long it is written. Broken continuations count, as lenient readers let them.
+fn overlong(lead: u8, rest: &[u8]) -> Option<(u8, usize)> {
+    let length = match lead {
+        0xc0 | 0xc1 => 2,
+        0xe0 => 3,
+        0xf0 => 4,
+        0xf8 => 5,
+        0xfc => 6,
+        _ => return None,
+    };
+    let mut value = u32::from(if length == 2 { lead & 1 } else { 0 });
+    for nth in 1..length {
+        let triple = rest.get(nth * 3..nth * 3 + 3)?;
+        let [b'%', digits @ ..] = triple else {
+            return None;
+        };
+        value = (value << 6) | (u32::from(hex_byte(digits)?) & 0x3f);
+    }
+    let c = u8::try_from(value).ok().filter(u8::is_ascii)?;
+    Some((c, length * 3))
 }
 
 /// `&#65;` `&#x41;` with the semicolon optional, and the names that hide markup.
@@ -233,6 +264,7 @@ mod tests {
             ("..%2f..%2Fetc", "../../etc"),
             ("%252e", "%2e"),
             ("%c0%ae%c0%af", "./"),
+            ("%e0%80%af%f0%80%80%ae", "/."),
             ("%u003cscript%u003e", "<script>"),
             ("&#60;script&#x3e;", "<script>"),
             ("&lt;b&gt &colon;", "<b> :"),

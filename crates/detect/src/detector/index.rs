@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 use regex_lite::Regex;
 
-use crate::{decode::cue_words, recognise::Signal, rule::Rule};
+use crate::{decode::cue_words, recognise::Signal, rule::Rule, traits::Traits};
 
 use super::DetectError;
 
@@ -19,22 +19,47 @@ pub(super) struct Index {
     /// How many words the first automaton has.
     ascii_words: usize,
     /// By word: what it is for.
-    uses: Vec<Vec<Use>>,
+    uses: Vec<WordUses>,
     /// By rule: its pattern.
     pub(super) patterns: Vec<Option<Pattern>>,
     /// By signal: its rules that need no word.
     pub(super) by_signal: BTreeMap<Signal, Vec<u16>>,
 }
 
+/// What a word is for, told apart so that the words that open nothing cost little.
+#[derive(Debug, Default)]
+pub(super) struct WordUses {
+    /// The rules that it opens.
+    pub(super) gates: Vec<u16>,
+    /// The rules and their groups that it belongs to.
+    pub(super) nears: Vec<(u16, u8)>,
+    /// What it says about the text.
+    pub(super) cue: Traits,
+}
+
 /// What a word is for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Use {
+enum Use {
     /// It opens a rule.
     Gate(u16),
     /// It is one of a group of words near the gate.
     Near(u16, u8),
     /// It says that a text may be written backwards or otherwise.
-    Cue(crate::traits::Traits),
+    Cue(Traits),
+}
+
+impl WordUses {
+    fn of(uses: Vec<Use>) -> Self {
+        let mut of_word = Self::default();
+        for use_ in uses {
+            match use_ {
+                Use::Gate(rule) => of_word.gates.push(rule),
+                Use::Near(rule, group) => of_word.nears.push((rule, group)),
+                Use::Cue(cue) => of_word.cue = of_word.cue.with(cue),
+            }
+        }
+        of_word
+    }
 }
 
 /// A word that was seen.
@@ -74,9 +99,9 @@ impl Index {
             put(&word, Use::Cue(cue));
         }
         let ascii_words = words.keys().filter(|(unicode, _)| !unicode).count();
-        let (texts, uses): (Vec<String>, Vec<Vec<Use>>) = words
+        let (texts, uses): (Vec<String>, Vec<WordUses>) = words
             .into_iter()
-            .map(|((_, word), uses)| (word, uses))
+            .map(|((_, word), uses)| (word, WordUses::of(uses)))
             .unzip();
         let (ascii, unicode) = texts.split_at_checked(ascii_words).unwrap_or_default();
         Ok(Self {
@@ -112,8 +137,8 @@ impl Index {
     }
 
     /// What a word is for.
-    pub(super) fn uses(&self, word: usize) -> &[Use] {
-        self.uses.get(word).map_or(&[], Vec::as_slice)
+    pub(super) fn uses(&self, word: usize) -> Option<&WordUses> {
+        self.uses.get(word)
     }
 
     /// How many words there are.

@@ -5,12 +5,12 @@ use clampd_model::{Decodings, Finding, Surface, ToolCategory};
 use crate::{
     findings::Collected,
     limits,
-    recognise::{self, Signals},
+    recognise::{self, Prose, Signals},
     rule::{Form, Rule},
     traits::Traits,
 };
 
-use super::index::{Hit, Index, Pattern, Use};
+use super::index::{Hit, Index, Pattern};
 
 /// Where the text stands.
 #[derive(Debug)]
@@ -53,37 +53,26 @@ pub(super) fn judge(
     collected: &mut Collected,
 ) -> Traits {
     let mut traits = Traits::of(text);
-    let mut candidates: Vec<Candidate> = Vec::new();
+    let mut opened = RuleSet::new(rules.len());
+    let mut hits: Vec<Hit> = Vec::new();
     for hit in capped(index, text) {
-        for use_ in index.uses(hit.word) {
-            let (rule, group) = match *use_ {
-                Use::Gate(rule) => (rule, 0),
-                Use::Near(rule, group) => (rule, group.saturating_add(1)),
-                Use::Cue(cue) => {
-                    traits = traits.with(cue);
-                    continue;
-                }
-            };
-            if rules
-                .get(usize::from(rule))
-                .is_some_and(|rule| context.admits(rule))
-            {
-                let (start, end) = (narrow(hit.start), narrow(hit.end));
-                candidates.push(Candidate {
-                    rule,
-                    group,
-                    start,
-                    end,
-                });
-            }
+        let Some(uses) = index.uses(hit.word) else {
+            continue;
+        };
+        traits = traits.with(uses.cue);
+        for rule in &uses.gates {
+            opened.insert(*rule);
         }
+        hits.push(hit);
     }
-    candidates.sort_unstable();
-    let mut prose = None;
-    let mut fits = |rule: &Rule| {
-        rule.form == Form::Any || !*prose.get_or_insert_with(|| recognise::is_prose(text))
-    };
-    let signals = recognise::signals(text, traits, context.own_language);
+    opened.retain(|rule| {
+        rules
+            .get(usize::from(rule))
+            .is_some_and(|rule| context.admits(rule))
+    });
+    let candidates = candidates(index, &hits, &opened);
+    let prose = Prose::new(text);
+    let signals = recognise::signals(text, traits, &prose, context.own_language);
     for of_rule in candidates.chunk_by(|a, b| a.rule == b.rule) {
         let Some(at) = of_rule.first().map(|candidate| candidate.rule) else {
             continue;
@@ -91,18 +80,19 @@ pub(super) fn judge(
         let Some(rule) = rules.get(usize::from(at)) else {
             continue;
         };
+        if of_rule.first().is_some_and(|first| first.group != 0) || !fits(rule, &prose) {
+            continue;
+        }
         let pattern = index.patterns.get(usize::from(at)).and_then(Option::as_ref);
         let found = matches(rule, pattern, of_rule, text, &signals);
-        if found.is_some() && fits(rule) {
-            note(rule, found, context, decodings, collected);
-        }
+        note(rule, found, context, decodings, collected);
     }
     for (signal, seen) in signals.iter() {
         for at in index.by_signal.get(&signal).into_iter().flatten() {
             let Some(rule) = rules.get(usize::from(*at)) else {
                 continue;
             };
-            if context.admits(rule) && fits(rule) {
+            if context.admits(rule) && fits(rule, &prose) {
                 note(rule, Some(seen), context, decodings, collected);
             }
         }
@@ -110,17 +100,103 @@ pub(super) fn judge(
     traits
 }
 
-/// The hits, each word's and all words' number bounded.
+/// The words of opened rules at their places, rule by rule.
+fn candidates(index: &Index, hits: &[Hit], opened: &RuleSet) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    if opened.is_empty() {
+        return candidates;
+    }
+    for hit in hits {
+        let Some(uses) = index.uses(hit.word) else {
+            continue;
+        };
+        let gates = uses.gates.iter().map(|rule| (*rule, 0));
+        let nears = uses
+            .nears
+            .iter()
+            .map(|(rule, group)| (*rule, group.saturating_add(1)));
+        for (rule, group) in gates
+            .chain(nears)
+            .filter(|(rule, _)| opened.contains(*rule))
+        {
+            let (start, end) = (narrow(hit.start), narrow(hit.end));
+            candidates.push(Candidate {
+                rule,
+                group,
+                start,
+                end,
+            });
+        }
+    }
+    candidates.sort_unstable();
+    candidates
+}
+
+/// A set of rules by their place in the table.
+struct RuleSet(Vec<u64>);
+
+impl RuleSet {
+    fn new(rules: usize) -> Self {
+        Self(vec![0; rules / 64 + 1])
+    }
+
+    fn insert(&mut self, rule: u16) {
+        if let Some(word) = self.0.get_mut(usize::from(rule) / 64) {
+            *word |= 1 << (rule % 64);
+        }
+    }
+
+    fn contains(&self, rule: u16) -> bool {
+        self.0
+            .get(usize::from(rule) / 64)
+            .is_some_and(|word| word & (1 << (rule % 64)) != 0)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    fn retain(&mut self, keep: impl Fn(u16) -> bool) {
+        for (at, word) in self.0.iter_mut().enumerate() {
+            let mut left = *word;
+            while left != 0 {
+                let bit = left.trailing_zeros();
+                left &= left - 1;
+                let rule = u16::try_from(at * 64 + bit as usize).unwrap_or(u16::MAX);
+                if !keep(rule) {
+                    *word &= !(1 << bit);
+                }
+            }
+        }
+    }
+}
+
+/// Whether the text has the form that the rule is for.
+fn fits(rule: &Rule, prose: &Prose<'_>) -> bool {
+    rule.form == Form::Any || !prose.holds()
+}
+
+/// The hits, each word's and all words' number bounded. Texts with few hits pay nothing for it.
 fn capped<'t>(index: &'t Index, text: &'t str) -> impl Iterator<Item = Hit> + 't {
-    let mut of_word = vec![0_u16; index.words()];
+    let mut seen = 0_usize;
+    let mut of_word: Vec<u16> = Vec::new();
     index
         .hits(text)
-        .filter(move |hit| match of_word.get_mut(hit.word) {
-            Some(count) => {
-                *count = count.saturating_add(1);
-                *count <= limits::CANDIDATES_PER_WORD_MAX
+        .filter(move |hit| {
+            seen += 1;
+            if seen <= limits::HITS_UNCOUNTED {
+                return true;
             }
-            None => false,
+            if of_word.is_empty() {
+                of_word.resize(index.words(), 0);
+            }
+            match of_word.get_mut(hit.word) {
+                Some(count) => {
+                    *count = count.saturating_add(1);
+                    *count <= limits::CANDIDATES_PER_WORD_MAX
+                }
+                None => false,
+            }
         })
         .take(limits::HITS_MAX)
 }
@@ -227,13 +303,14 @@ fn follows_word(text: &str, at: usize) -> bool {
 
 /// Whether each group of `near` has a word close enough to the gate.
 fn is_near(rule: &Rule, candidates: &[Candidate], gate: &Candidate, text: &str) -> bool {
+    if rule.pattern.is_none() && !begins_word(text, gate) {
+        return false;
+    }
     if rule.near.is_empty() {
         return true;
     }
-    if !begins_word(text, gate) {
-        return false;
-    }
-    let within = u32::from(rule.within);
+    // Letters outside ASCII are two or three bytes long.
+    let within = u32::from(rule.within) * if text.is_ascii() { 1 } else { 2 };
     (1..=rule.near.len()).all(|group| {
         candidates.iter().any(|candidate| {
             usize::from(candidate.group) == group

@@ -12,7 +12,16 @@ pub(super) fn recognise(text: &str, signals: &mut Signals) {
     while let Some(at) = text.get(from..).and_then(|rest| rest.find("//")) {
         let authority_at = from + at + 2;
         let rest = text.get(authority_at..).unwrap_or_default();
-        if let Some(signal) = judge(host(rest), has_user(rest)) {
+        let before = (from + at)
+            .checked_sub(1)
+            .and_then(|before| text.as_bytes().get(before));
+        let begins = before.is_none_or(|b| {
+            matches!(
+                b,
+                b':' | b' ' | b'\n' | b'"' | b'\'' | b'=' | b'(' | b'<' | b'/'
+            )
+        });
+        if let Some(signal) = judge(host(rest), has_user(rest)).filter(|_| begins) {
             signals.put(signal, from + at);
         }
         from = authority_at;

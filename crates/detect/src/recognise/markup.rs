@@ -135,6 +135,9 @@ mod tests {
     use super::super::{Signal, Signals};
     use super::recognise;
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn markup_that_runs_is_told_from_markup() {
         for (text, signal) in [

@@ -19,22 +19,22 @@ pub(super) fn recognise(text: &str, signals: &mut Signals) {
             continue;
         }
         let inside = before(bytes, at).is_some_and(joins);
+        let word = bytes.get(at..).unwrap_or_default();
+        let length = word
+            .iter()
+            .take_while(|b| b.is_ascii_alphanumeric())
+            .count();
+        if !inside {
+            codes::recognise(word, length, at, signals);
+        }
         if byte.is_ascii_digit() && !inside {
             let number = Number::read(bytes, at);
             if number.digits.len() >= DIGITS_MIN {
                 judge(&number, text, signals);
             }
-            codes::recognise(bytes, at, signals);
             at = number.end.max(at + 1);
         } else {
-            if !inside {
-                codes::recognise(bytes, at, signals);
-            }
-            let word = bytes.get(at..).unwrap_or_default().iter();
-            at += word
-                .take_while(|b| b.is_ascii_alphanumeric())
-                .count()
-                .max(1);
+            at += length.max(1);
         }
     }
 }
@@ -107,6 +107,11 @@ impl Number {
     /// Whether it is written in groups of these lengths with one of these separators.
     fn is_grouped(&self, groups: &[usize], separators: &[u8]) -> bool {
         self.groups == groups && self.separators.iter().all(|s| separators.contains(s))
+    }
+
+    /// Whether it is bare, or a hyphen stands among its separators.
+    fn ends_dashed(&self) -> bool {
+        self.is_bare() || self.separators.contains(&b'-')
     }
 
     fn is_bare(&self) -> bool {

@@ -1,4 +1,5 @@
-//! Paths that climb out of their directory (CWE-22).
+//! Paths that climb out of their directory (CWE-22), and texts that are nothing but a path into
+//! the system's own directories (CWE-73; Filesystem Hierarchy Standard 3.0).
 
 use super::{Signal, Signals};
 
@@ -43,10 +44,210 @@ fn climb(bytes: &[u8]) -> (usize, usize) {
     }
 }
 
+/// The longest path that is looked at.
+const PATH_BYTES_MAX: usize = 300;
+
+/// Notes a text that as a whole is a path to files of the system.
+pub(super) fn recognise_whole(text: &str, signals: &mut Signals) {
+    let path = text
+        .trim()
+        .trim_matches(['"', '\''])
+        .trim_end_matches("%00");
+    let path = path
+        .strip_prefix("file:")
+        .map_or(path, |rest| rest.trim_start_matches('/'));
+    if path.len() > PATH_BYTES_MAX || path.len() < 4 || path.contains("://") {
+        return;
+    }
+    let windows = path.as_bytes().get(1) == Some(&b':') || path.starts_with("\\");
+    if path.contains('\n') || (!windows && path.contains(' ')) {
+        return;
+    }
+    let path = path.replace('\\', "/");
+    let found = if windows {
+        let path = path.get(2..).unwrap_or_default().trim_start_matches('/');
+        WINDOWS_DIRS.iter().any(|dir| path.starts_with(dir)) || is_server_file(path)
+    } else if let Some(home) = path
+        .strip_prefix("~")
+        .filter(|rest| rest.starts_with('/') || rest.contains("/."))
+    {
+        home.contains("/.") || home.contains("log")
+    } else if path.starts_with('/') || path.starts_with("./") || path.starts_with("etc/") {
+        let path = path.trim_start_matches(['.', '/']);
+        UNIX_DIRS.iter().any(|dir| path.starts_with(dir)) || is_server_file(path)
+    } else {
+        false
+    };
+    if found {
+        signals.put(Signal::SystemPath, 0);
+    }
+}
+
+/// Whether a path ends in a file in which servers keep settings, state, keys or logs.
+fn is_server_file(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let ends = [
+        ".conf",
+        ".cnf",
+        ".ini",
+        ".log",
+        ".htaccess",
+        ".htpasswd",
+        "_history",
+        "passwd",
+        "shadow",
+        ".err",
+        ".pid",
+        "access_log",
+        "error_log",
+        ".bak",
+        ".sav",
+        ".pem",
+        ".key",
+        ".sql",
+        ".rc",
+    ];
+    let holds = [
+        "apache",
+        "httpd",
+        "nginx",
+        "mysql",
+        "postgres",
+        "php",
+        "tomcat",
+        "lighttpd",
+        "proftpd",
+        "filezilla",
+        "xampp",
+        "wamp",
+        "lampp",
+        "mamp",
+        "inetpub",
+        "webserver",
+    ];
+    let listed = [
+        "settings.php",
+        "config.php",
+        "configuration.php",
+        "wp-config.php",
+        "config.inc.php",
+        "localsettings.php",
+        "id_rsa",
+        "authorized_keys",
+        "known_hosts",
+    ];
+    listed.contains(&name)
+        || (ends.iter().any(|end| name.ends_with(end))
+            && (holds.iter().any(|part| path.contains(part))
+                || path.contains("log")
+                || path.contains("conf")))
+}
+
+/// Directories of the system under `/`.
+const UNIX_DIRS: &[&str] = &[
+    "etc/",
+    "proc/",
+    "var/log",
+    "var/adm",
+    "var/spool",
+    "var/run",
+    "var/mail",
+    "var/www",
+    "var/lib/",
+    "var/local/",
+    "var/cpanel",
+    "var/db/",
+    "var/webmin",
+    "var/data",
+    "var/htmp",
+    "usr/local/",
+    "usr/lib/",
+    "usr/etc/",
+    "usr/pkg",
+    "usr/share/",
+    "usr/adm",
+    "usr/spool",
+    "usr/apache",
+    "usr/ports",
+    "root/",
+    "boot/",
+    "sys/",
+    "dev/",
+    "opt/lamp",
+    "opt/xampp",
+    "opt/apache",
+    "opt/httpd",
+    "opt/nginx",
+    "opt/tomcat",
+    "private/etc",
+    "private/var",
+    "volumes/",
+    "library/",
+    "system/library",
+    "home/bin",
+    "logs/",
+    "apache",
+    "nginx/",
+    "mysql/",
+    "php/",
+    "php5/",
+    "php4/",
+    "bin/php",
+    "web/conf",
+    "www/logs",
+    "www/apache",
+    "netserver/",
+    "config/",
+    "admin/",
+    "sbin/",
+    "bin/",
+    "lib/",
+    "tmp/sess",
+    "tmp/access",
+    "srv/",
+    "nsswitch",
+];
+
+/// Directories of the system on a drive.
+const WINDOWS_DIRS: &[&str] = &[
+    "windows",
+    "winnt",
+    "boot.ini",
+    "boot/",
+    "inetpub",
+    "xampp",
+    "wamp",
+    "apache",
+    "mysql",
+    "program files",
+    "programfiles",
+    "progra~",
+    "programdata",
+    "php",
+    "system32",
+    "system volume",
+    "users/administrator",
+    "users/default",
+    "documents and settings",
+    "nginx",
+    "log/",
+    "logs/",
+    "opt/xampp",
+    "home/bin",
+    "home2/bin",
+    "unattend",
+    "sysprep",
+    "minint",
+    "recovery",
+    "pagefile",
+    "ntuser",
+    "autoexec",
+];
+
 #[cfg(test)]
 mod tests {
     use super::super::{Signal, Signals};
-    use super::recognise;
+    use super::{recognise, recognise_whole};
 
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -66,6 +267,25 @@ mod tests {
             let mut signals = Signals::default();
             recognise(text, &mut signals);
             assert_eq!(signals.contains(Signal::PathClimb), climbs, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bare_path_into_the_system_is_seen() {
+        for (text, seen) in [
+            ("/etc/rc.conf", true),
+            ("/var/log/auth.log", true),
+            (r"c:\windows\php.ini", true),
+            ("c:/program files/x server/y.ini", true),
+            ("~/.bash_history", true),
+            ("/home/me/notes.txt", false),
+            ("/api/v1/users", false),
+            ("look at /etc/hosts", false),
+            ("c: drive", false),
+        ] {
+            let mut signals = Signals::default();
+            recognise_whole(text, &mut signals);
+            assert_eq!(signals.contains(Signal::SystemPath), seen, "{text}");
         }
     }
 }

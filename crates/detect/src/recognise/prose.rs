@@ -1,6 +1,8 @@
 //! Whether a text is written for people. The same words are an order to a machine when they
 //! stand alone, and a remark when they stand in a sentence.
 
+use std::cell::OnceCell;
+
 /// Plain words that make a sentence.
 const PLAIN_WORDS_MIN: usize = 5;
 /// Letters of a script without spaces that make a sentence.
@@ -8,8 +10,28 @@ const UNSPACED_LETTERS_MIN: usize = 12;
 /// Words that are looked at.
 const WORDS_MAX: usize = 400;
 
+/// Whether a text is prose, found out when first asked.
+pub(crate) struct Prose<'t> {
+    text: &'t str,
+    holds: OnceCell<bool>,
+}
+
+impl<'t> Prose<'t> {
+    pub(crate) fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            holds: OnceCell::new(),
+        }
+    }
+
+    /// Whether it is.
+    pub(crate) fn holds(&self) -> bool {
+        *self.holds.get_or_init(|| is_prose(self.text))
+    }
+}
+
 /// Whether most of the words of a folded text are plain words of some language.
-pub(crate) fn is_prose(text: &str) -> bool {
+fn is_prose(text: &str) -> bool {
     let mut words = 0;
     let mut plain = 0;
     let mut unspaced = 0;
@@ -41,7 +63,9 @@ fn is_plain(word: &str) -> bool {
             _ => return false,
         }
     }
-    letters >= 1 && bare.len() <= 24 * 3 && STATEMENT_WORDS.binary_search(&bare).is_err()
+    letters >= 1
+        && bare.len() <= 24 * 3
+        && !((3..=7).contains(&bare.len()) && STATEMENT_WORDS.binary_search(&bare).is_ok())
 }
 
 /// Letters of scripts that are written without spaces.
@@ -53,6 +77,9 @@ fn is_unspaced(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::is_prose;
+
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn sentences_are_told_from_payloads() {

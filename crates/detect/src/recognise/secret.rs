@@ -114,6 +114,9 @@ fn entropy(value: &str) -> f64 {
 mod tests {
     use super::is_assigned;
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     fn check(text: &str, expected: bool) {
         let end = ["token", "secret", "password", "authorization"]
             .iter()

@@ -328,6 +328,9 @@ mod tests {
     use super::super::{Signal, Signals};
     use super::{COMMANDS, recognise};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     #[test]
     fn the_commands_are_sorted() {
         assert!(COMMANDS.is_sorted());

@@ -9,53 +9,62 @@ use tokens::{Token, tokens};
 
 /// Notes what a value would do if it were put into a statement as it is.
 pub(super) fn recognise_value(text: &str, signals: &mut Signals) {
-    for quote in [None, Some(b'\''), Some(b'"')] {
-        let Some(read) = in_context(text, quote) else {
-            continue;
-        };
-        let read: Vec<Token<'_>> = read.take(TOKENS_MAX).collect();
-        let closed = quote.is_some();
-        if read
-            .iter()
-            .enumerate()
-            .any(|(at, _)| is_tautology(read.get(at..).unwrap_or_default(), closed || at > 0))
-        {
-            signals.put(Signal::SqlTautology, 0);
+    if is_cut(text) {
+        signals.put(Signal::SqlCut, 0);
+    }
+    let mut looked = 0;
+    for (at, word) in connectives(text) {
+        looked += 1;
+        if looked > CONNECTIVES_MAX {
+            break;
         }
-        if read
-            .iter()
-            .enumerate()
-            .any(|(at, _)| is_condition(read.get(at..).unwrap_or_default(), closed || at > 0))
-        {
-            signals.put(Signal::SqlCondition, 0);
+        let before = text
+            .get(..at)
+            .unwrap_or_default()
+            .trim_end_matches([' ', ')', '(', '+', '\n']);
+        let last = before.bytes().next_back();
+        let closed = matches!(last, Some(b'\'' | b'"' | b'`'));
+        let follows = closed || last.is_some();
+        let behind = text.get(at..).unwrap_or_default();
+        let read: Vec<Token<'_>> = tokens(behind).take(TOKENS_AFTER_CONNECTIVE).collect();
+        if is_tautology(&read, closed, follows) {
+            signals.put(Signal::SqlTautology, at);
         }
-        if closed && is_cut(&read) {
-            signals.put(Signal::SqlCut, 0);
+        if word != "where" && is_condition(&read, follows) {
+            signals.put(Signal::SqlCondition, at);
         }
     }
 }
 
-/// Tokens of one text that are read.
+/// Tokens that are read behind a connective.
+const TOKENS_AFTER_CONNECTIVE: usize = 12;
+/// Connectives in one text that are looked at.
+const CONNECTIVES_MAX: usize = 400;
+/// Tokens of one query that are read.
 const TOKENS_MAX: usize = 2_000;
 
-/// The tokens after the text's own value: from its first quote on, or all of them.
-fn in_context(text: &str, quote: Option<u8>) -> Option<impl Iterator<Item = Token<'_>>> {
-    let from = match quote {
-        None => 0,
-        Some(quote) => {
-            let at = text.bytes().position(|b| b == quote)?;
-            // A long text before the quote is no value that a statement would hold.
-            if at > 160 {
-                return None;
-            }
-            at + 1
-        }
-    };
-    text.get(from..).map(tokens)
+/// Where a connective stands that is no part of a word.
+fn connectives(text: &str) -> impl Iterator<Item = (usize, &'static str)> + '_ {
+    const WORDS: &[&str] = &["or", "and", "||", "&&", "xor", "having", "where"];
+    let bytes = text.as_bytes();
+    let starts = bytes.iter().enumerate().filter(move |(at, byte)| {
+        let after_letter = at.checked_sub(1).and_then(|before| bytes.get(before));
+        matches!(byte, b'o' | b'a' | b'|' | b'&' | b'x' | b'h' | b'w')
+            && !(byte.is_ascii_lowercase() && after_letter.is_some_and(u8::is_ascii_lowercase))
+    });
+    starts.filter_map(move |(at, _)| {
+        let rest = bytes.get(at..)?;
+        let word = WORDS
+            .iter()
+            .find(|word| rest.starts_with(word.as_bytes()))?;
+        let ends = !rest.get(word.len()).is_some_and(u8::is_ascii_lowercase)
+            || word.starts_with(['|', '&']);
+        ends.then_some((at, *word))
+    })
 }
 
 /// `or 1=1`, `and 'a'='a`, `|| true`, `or x like '%'`: a condition whose outcome is written in it.
-fn is_tautology(read: &[Token<'_>], follows: bool) -> bool {
+fn is_tautology(read: &[Token<'_>], closed: bool, follows: bool) -> bool {
     let [first, rest @ ..] = read else {
         return false;
     };
@@ -68,7 +77,7 @@ fn is_tautology(read: &[Token<'_>], follows: bool) -> bool {
     match rest {
         [a, Token::Comparison(_), b, ..] if a.is_literal() && b.is_literal() => same_kind(a, b),
         [a @ Token::Number(_), Token::End | Token::Comment(_), ..] => {
-            first.is_word("or") && a.is_true()
+            closed && first.is_word("or") && a.is_true()
         }
         [a, Token::End | Token::Comment(_), ..] => a.is_word("true") && first.is_connective(),
         [a, b, Token::Comparison(_), c, ..] => {
@@ -115,13 +124,19 @@ fn same_kind(a: &Token<'_>, b: &Token<'_>) -> bool {
     }
 }
 
-/// A value that closes its quote and makes the rest of the statement a comment.
-fn is_cut(read: &[Token<'_>]) -> bool {
-    let after = skip(read, |token| {
-        matches!(token, Token::Close | Token::Semicolon)
-    });
-    matches!(after, [Token::Comment(comment), Token::End] if !comment.bytes().any(|b| b.is_ascii_alphanumeric()))
+/// A value that closes its quote and makes the rest of the statement a comment: at its end
+/// stand a quote, perhaps parentheses, and the mark of a comment.
+fn is_cut(text: &str) -> bool {
+    let end = text.trim_end_matches([' ', '\n', '+', '(', ')', ';', '!']);
+    let marked = end.trim_end_matches(['-', '#', '*', '/', ' ']);
+    let mark = end.get(marked.len()..).unwrap_or_default().trim_start();
+    let comments = mark.starts_with("--") || mark.starts_with('#') || mark.starts_with("/*");
+    let value = marked.trim_end_matches([' ', ')', ';', '\n', ']']);
+    comments && value.ends_with(['\'', '"']) && value.len() <= VALUE_BYTES_MAX
 }
+
+/// The longest value that a cut is looked for in.
+const VALUE_BYTES_MAX: usize = 160;
 
 fn skip<'s, 't>(read: &'s [Token<'t>], drop: impl Fn(&Token<'t>) -> bool) -> &'s [Token<'t>] {
     let count = read.iter().take_while(|token| drop(token)).count();
@@ -167,6 +182,9 @@ fn is_bounded(statement: &[Token<'_>]) -> bool {
 mod tests {
     use super::super::{Signal, Signals};
     use super::{recognise_query, recognise_value};
+
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn of(text: &str, recognise: fn(&str, &mut Signals)) -> Vec<Signal> {
         let mut signals = Signals::default();

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clampd_detect::Detector;
 use clampd_guard::{
-    Answer, Callout, Config, Guard, Head, HeaderChanges, Judgement, Reply, Seed, Snapshot, Step,
+    Answer, Callout, Config, Guard, Head, HeaderChanges, Judgement, Reply, ResponseHead,
+    ResponseStep, Seed, Snapshot, Step, Watching,
 };
 use clampd_model::{AgentClaims, AgentId, AuditEvent, Secret, Verdict};
 use clampd_token::{agent_hmac_key, sha256_hex, sign_agent_jwt_hs256};
@@ -24,6 +25,7 @@ pub(crate) struct Scene {
     calls: RefCell<Vec<Callout>>,
     events: RefCell<Vec<AuditEvent>>,
     verdicts: RefCell<Vec<Verdict>>,
+    watching: RefCell<Option<Box<Watching>>>,
 }
 
 /// The body of `/v1/proxy`.
@@ -97,6 +99,7 @@ impl Scene {
             calls: RefCell::default(),
             events: RefCell::default(),
             verdicts: RefCell::default(),
+            watching: RefCell::default(),
         }
     }
 
@@ -208,13 +211,53 @@ impl Scene {
                         headers,
                         reply,
                         events,
+                        watching,
                     } = *judgement;
+                    *self.watching.borrow_mut() = watching;
                     self.verdicts.borrow_mut().push(verdict);
                     self.events.borrow_mut().extend(events);
                     return (headers, reply);
                 }
             }
         }
+    }
+
+    /// Has the upstream answer the exchange that went on last, in these chunks; gives what the
+    /// caller gets.
+    pub(crate) fn answered_by_upstream(&self, content_type: &str, chunks: &[&[u8]]) -> String {
+        let watching = self
+            .watching
+            .borrow_mut()
+            .take()
+            .expect("an exchange that went on");
+        let head = ResponseHead {
+            status: 200,
+            content_type: content_type.into(),
+            is_encoded: false,
+        };
+        let snapshot = self.later.as_ref().or(self.snapshot.as_ref());
+        let mut out = Vec::new();
+        match self.guard.response_head(*watching, head, NOW) {
+            ResponseStep::Collect(collecting) => {
+                let body = chunks.concat();
+                let judged = self.guard.response_body(snapshot, *collecting, &body, NOW);
+                self.events.borrow_mut().extend(judged.events);
+                out = judged.body.unwrap_or(body);
+            }
+            ResponseStep::Stream(mut streaming) => {
+                for chunk in chunks {
+                    let piece = streaming.push(&self.guard, snapshot, chunk, NOW);
+                    out.extend(piece.bytes);
+                    self.events.borrow_mut().extend(piece.events);
+                }
+                self.events.borrow_mut().push(streaming.end(NOW));
+            }
+            ResponseStep::Replace(reply, events) => {
+                self.events.borrow_mut().extend(events);
+                out = reply.body;
+            }
+        }
+        String::from_utf8(out).unwrap()
     }
 
     pub(crate) fn calls_to(&self, cluster: &str) -> usize {

@@ -3,23 +3,22 @@
 use super::super::{Signal, Signals};
 use super::checksums;
 
-/// Notes the code that begins at `at`, where a word begins.
-pub(super) fn recognise(bytes: &[u8], at: usize, signals: &mut Signals) {
-    let rest = bytes.get(at..).unwrap_or_default();
-    let length = rest
-        .iter()
-        .take(40)
-        .take_while(|b| b.is_ascii_alphanumeric())
-        .count();
+/// Notes the code that `rest` begins with. Its first word is `length` long and stands at `at`.
+pub(super) fn recognise(rest: &[u8], length: usize, at: usize, signals: &mut Signals) {
     let Some(word) = rest.get(..length) else {
         return;
     };
-    if let Some(signal) = of_word(word) {
-        signals.put(signal, at);
-    } else if is_iban_start(word) && iban(rest) {
+    if length == 2 {
+        if rest.get(2) == Some(&b' ') && spaced_nino(rest) {
+            signals.put(Signal::UkNino, at);
+        }
+    }
+    if length >= 4 && is_iban_start(word) && iban(rest) {
         signals.put(Signal::Iban, at);
-    } else if spaced_nino(rest) {
-        signals.put(Signal::UkNino, at);
+    } else if matches!(length, 9 | 10 | 16 | 18)
+        && let Some(signal) = of_word(word)
+    {
+        signals.put(signal, at);
     }
 }
 

@@ -106,7 +106,7 @@ pub(super) static KINDS: &[Kind] = &[
         lengths: &[11],
         written: &[(&[3, 3, 3, 2], b".-")],
         grouped: &[],
-        sound: |n| checksums::brazil_cpf(&n.digits),
+        sound: |n| n.ends_dashed() && checksums::brazil_cpf(&n.digits),
         names: &["cpf"],
     },
     Kind {

@@ -31,7 +31,7 @@ impl Token<'_> {
     pub(super) fn is_connective(&self) -> bool {
         matches!(
             self,
-            Self::Word("or" | "and" | "xor" | "having" | "where" | "||" | "&&" | "|" | "&")
+            Self::Word("or" | "and" | "xor" | "having" | "where" | "||" | "&&")
         )
     }
 

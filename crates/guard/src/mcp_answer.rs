@@ -1,0 +1,126 @@
+//! What an MCP server says: results of tools, lists of tools, requests and notices of its own.
+//!
+//! Lists are cut down to the tools that the caller may call and whose descriptions are harmless
+//! (tool poisoning); everything else is looked at as an answer (indirect prompt injection).
+
+use serde_json::Value;
+
+use clampd_detect::Place;
+use clampd_model::{Surface, Tool, ToolCategory};
+
+use crate::{
+    Decision, ErrorCode, Guard, Refusal, Snapshot, decide::judge_text, json::parse_strict,
+    leaves::leaves_of, record, respond::Watching,
+};
+
+/// What an exchange asked for, as far as it matters for the answer.
+#[derive(Debug, Default)]
+pub(crate) struct McpAnswer {
+    /// The tool that was called.
+    pub(crate) tool: Option<Tool>,
+}
+
+/// What is to be done with one answer.
+#[derive(Debug)]
+pub(crate) enum Ruling {
+    Pass,
+    /// Give this in its place.
+    Rewrite(Vec<u8>),
+    Deny(Box<Decision>),
+    Refuse(Refusal),
+}
+
+/// The most tools of one list that are looked at.
+const TOOLS_MAX: usize = 2_000;
+
+impl Guard {
+    /// Rules on one body or one event's data.
+    pub(crate) fn rule_on_answer(
+        &self,
+        snapshot: &Snapshot,
+        watching: &mut Watching,
+        body: &[u8],
+    ) -> Ruling {
+        if body.is_empty() {
+            return Ruling::Pass;
+        }
+        let mut value = match parse_strict(body) {
+            Ok(value) => value,
+            // An error page, say: its text is looked at like any answer.
+            Err(_) => match std::str::from_utf8(body) {
+                Ok(text) => Value::String(text.to_owned()),
+                Err(_) => {
+                    let why = "the upstream's answer is neither JSON nor text";
+                    return Ruling::Refuse(ErrorCode::UnsupportedEncoding.because(why));
+                }
+            },
+        };
+        // Lists are looked at tool by tool, so they are taken out of what is looked at whole.
+        let mut lists = lists_in(&mut value).map(std::mem::take).collect::<Vec<_>>();
+        match self.judge_answer(snapshot, watching, &value) {
+            Ok(Some(decision)) => return Ruling::Deny(Box::new(decision)),
+            Err(refusal) => return Ruling::Refuse(refusal),
+            Ok(None) => {}
+        }
+        let before: usize = lists.iter().map(Vec::len).sum();
+        for list in &mut lists {
+            list.truncate(TOOLS_MAX);
+            list.retain(|tool| self.may_be_listed(snapshot, watching, tool));
+        }
+        if lists.iter().map(Vec::len).sum::<usize>() == before {
+            return Ruling::Pass;
+        }
+        lists_in(&mut value)
+            .zip(lists)
+            .for_each(|(place, list)| *place = list);
+        Ruling::Rewrite(value.to_string().into_bytes())
+    }
+
+    /// The decision on an answer, where it must be stopped.
+    fn judge_answer(
+        &self,
+        snapshot: &Snapshot,
+        watching: &mut Watching,
+        value: &Value,
+    ) -> Result<Option<Decision>, Refusal> {
+        let findings = self.find_in_response(watching.answer.tool.as_ref(), value)?;
+        let pii = &mut watching.event.response.get_or_insert_default().pii;
+        for (kind, count) in record::sensitive_counts(&findings) {
+            let total = pii.entry(kind).or_default();
+            *total = total.saturating_add(count);
+        }
+        let decision = judge_text(snapshot.settings(), &findings);
+        Ok((!decision.verdict.lets_pass()).then_some(decision))
+    }
+
+    /// Whether a caller may see a tool of a list.
+    fn may_be_listed(&self, snapshot: &Snapshot, watching: &Watching, tool: &Value) -> bool {
+        let Some(name) = tool.get("name").and_then(Value::as_str) else {
+            return false;
+        };
+        let caller = &watching.admitted.caller;
+        let callable = snapshot
+            .tool(name)
+            .is_some_and(|known| caller.holds(&known.scope));
+        let place = Place {
+            surface: Surface::Descriptor,
+            tool: name,
+            category: ToolCategory::Other,
+        };
+        let harmless = self
+            .find(&place, &leaves_of(tool))
+            .is_ok_and(|found| judge_text(snapshot.settings(), &found).verdict.lets_pass());
+        callable && harmless
+    }
+}
+
+/// Every `result.tools` of one message or a batch.
+fn lists_in(value: &mut Value) -> impl Iterator<Item = &mut Vec<Value>> {
+    let messages = match value {
+        Value::Array(messages) => messages.as_mut_slice(),
+        message => std::slice::from_mut(message),
+    };
+    messages
+        .iter_mut()
+        .filter_map(|message| message.pointer_mut("/result/tools")?.as_array_mut())
+}
