@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     agent::{AgentVerb, KillArguments},
     audit::AuditVerb,
+    auto_kill::AutoKillVerb,
     cluster::ClusterVerb,
     context::{ConfigVerb, ContextVerb},
     demo::DemoArguments,
@@ -38,6 +39,9 @@ pub(crate) enum Verb {
     Agent(AgentVerb),
     /// Emergency kill switch
     Kill(KillArguments),
+    /// Show and change when agents are killed without an order
+    #[command(subcommand)]
+    AutoKill(AutoKillVerb),
     /// Show and change policies
     #[command(subcommand)]
     Policy(PolicyVerb),

@@ -89,7 +89,10 @@ fn verify(
 ) -> Result<Outcome, CliError> {
     let check = control_plane.get("/v1/audit/verify")?;
     let number = |field: &str| check.get(field).and_then(Value::as_u64);
-    let is_valid = check.get("valid").and_then(Value::as_bool).unwrap_or_default();
+    let is_valid = check
+        .get("valid")
+        .and_then(Value::as_bool)
+        .unwrap_or_default();
     if global.json {
         out.json_line(&check)?;
     } else if is_valid {
@@ -100,7 +103,11 @@ fn verify(
         let broken = number("broken_at").map_or_else(String::new, |at| format!(" {at}"));
         out.line(format!("✗ event{broken} is missing or altered"))?;
     }
-    Ok(if is_valid { Outcome::AsWanted } else { Outcome::NotAsWanted })
+    Ok(if is_valid {
+        Outcome::AsWanted
+    } else {
+        Outcome::NotAsWanted
+    })
 }
 
 fn cell(value: &Value) -> String {

@@ -30,7 +30,12 @@ pub(crate) struct DemoArguments {
     #[arg(long)]
     plain: bool,
     /// The API key that agents send; one is made for the play when not given
-    #[arg(long, value_name = "KEY", env = "CLAMPD_API_KEY", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "CLAMPD_API_KEY",
+        hide_env_values = true
+    )]
     key: Option<String>,
 }
 
@@ -51,10 +56,15 @@ pub(crate) fn run(
     out.line("Starting demo scenario: breach")?;
     out.line("Checking cluster services...")?;
     out.flush()?;
-    for service in health::of_cluster(global)?.iter().filter(|service| !service.is_well) {
+    for service in health::of_cluster(global)?
+        .iter()
+        .filter(|service| !service.is_well)
+    {
         let (name, url) = (service.name, &service.url);
         let detail = &service.detail;
-        return Err(CliError::NotFound(format!("the {name} at {url} is not well: {detail}")));
+        return Err(CliError::NotFound(format!(
+            "the {name} at {url} is not well: {detail}"
+        )));
     }
     out.line("Gateway reachable")?;
     out.line("Registering demo agents...")?;
@@ -79,7 +89,11 @@ pub(crate) fn run(
     }
     let (met, all) = (told.iter().filter(|told| told.is_met()).count(), told.len());
     out.line(format!("{met} of {all} as expected"))?;
-    Ok(if met == all { Outcome::AsWanted } else { Outcome::NotAsWanted })
+    Ok(if met == all {
+        Outcome::AsWanted
+    } else {
+        Outcome::NotAsWanted
+    })
 }
 
 fn plain(

@@ -6,6 +6,7 @@
 mod agent;
 mod arguments;
 mod audit;
+mod auto_kill;
 mod cluster;
 mod context;
 mod control_plane;
@@ -74,6 +75,7 @@ fn run(arguments: Arguments, out: &mut Output) -> Result<Outcome, CliError> {
     match verb {
         Verb::Agent(verb) => agent::run(verb, global, out),
         Verb::Kill(arguments) => agent::kill(&arguments, global, out),
+        Verb::AutoKill(verb) => auto_kill::run(&verb, global, out),
         Verb::Policy(verb) => policy::run(&verb, global, out),
         Verb::Tool(verb) => tool::run(&verb, global, out),
         Verb::Key(verb) => key::run(&verb, global, out),

@@ -52,11 +52,14 @@ impl Cast {
             None => {
                 let wanted = json!({ "role": "agent", "name": "clampd demo" });
                 let made = control_plane.post("/v1/keys", &wanted)?;
-                (text_of(&made, "key").to_owned(), Some(text_of(&made, "id").to_owned()))
+                (
+                    text_of(&made, "key").to_owned(),
+                    Some(text_of(&made, "id").to_owned()),
+                )
             }
         };
         let url = context::in_use(global)?.gateway_url;
-        let player = |name: &'static str, framework: &str| {
+        let player = |name: &'static str, framework: &str| -> Result<Player, CliError> {
             let wanted = json!({ "name": name, "framework": framework, "scopes": ["*"] });
             let made = control_plane.post("/v1/agents", &wanted)?;
             let id = text_of(&made, "id").to_owned();
