@@ -13,6 +13,7 @@ mod automatic_kill;
 mod bundle;
 mod changes;
 mod credentials;
+mod founding;
 mod keys;
 mod orders;
 mod organisations;
@@ -31,21 +32,22 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-pub(crate) use self::organisations::{SigningKeys, add_to as add_organisation, initialise};
 pub(crate) use self::{
     agents::{AgentPatch, AgentRecord, NewAgent, NewCredential},
     audit::{AUDIT_COLUMNS, Ingested, TrailCheck},
     automatic_kill::AutomaticKill,
     bundle::BundleRequest,
     changes::Changes,
+    founding::{add_to as add_organisation, initialise},
     keys::{KeyRecord, NewKey},
     orders::StateOrder,
+    organisations::SigningKeys,
     policies::PolicyRecord,
     tokens::{ExchangeFacts, Spending},
     tools::ToolRecord,
     writer::Write,
 };
-pub use self::{organisations::FirstKeys, schema::DATABASE_FILE};
+pub use self::{founding::FirstKeys, schema::DATABASE_FILE};
 use self::{queue::Urgency, readers::Readers, writer::Writer};
 use crate::{
     random::NoEntropy,

@@ -1,32 +1,15 @@
-//! Organisations: made once, with their keys; their settings.
+//! Organisations: their signing keys, their settings, their revision.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
-
-use anyhow::{Context, bail};
-use clampd_model::{AgentId, Settings};
+use clampd_model::Settings;
 use clampd_token::SigningKey;
 use rusqlite::{Connection, OptionalExtension};
-use serde::Serialize;
 
 use super::{
-    DATABASE_FILE, Noun, SectionName, Store, StoreError, from_sql_integer,
-    keys::{KeyRecord, NewKey},
-    schema, sql_integer,
+    Noun, SectionName, Store, StoreError,
+    founding::{bundle_key_label, token_key_label},
+    from_sql_integer, sql_integer,
 };
-use crate::{access::Role, clock, random, seal::MasterKey};
-
-/// What `init` prints, once.
-#[derive(Debug, Serialize)]
-pub struct FirstKeys {
-    /// The organisation.
-    pub org_id: String,
-    /// A key with the role admin.
-    pub admin_key: String,
-    /// A key with the role proxy.
-    pub proxy_key: String,
-    /// The public key that bundles are signed with: 32 bytes, base64url without padding.
-    pub trust_root: String,
-}
+use crate::seal::MasterKey;
 
 /// An organisation's signing keys.
 #[derive(Debug)]
@@ -35,122 +18,6 @@ pub(crate) struct SigningKeys {
     pub(crate) bundle: SigningKey,
     /// Signs micro-tokens.
     pub(crate) token: SigningKey,
-}
-
-/// Makes the data directory, the database, the master key and the first organisation.
-///
-/// # Errors
-/// When there is a database already, or something cannot be made.
-pub(crate) fn initialise(
-    data_dir: &Path,
-    master_key: Option<&str>,
-    org_id: Option<String>,
-    name: &str,
-) -> anyhow::Result<FirstKeys> {
-    let path = data_dir.join(DATABASE_FILE);
-    if path.exists() {
-        bail!("`{}` is initialised already", data_dir.display());
-    }
-    prepare_directory(data_dir)?;
-    let master = match master_key {
-        Some(_) => MasterKey::load(master_key, data_dir)?,
-        None => MasterKey::create(data_dir)?,
-    };
-    fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&path)?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-    let mut connection = schema::create(&path)?;
-    add(&mut connection, &master, org_id, name)
-}
-
-/// Makes the directory private. One that others use too is left as it is and refused.
-fn prepare_directory(data_dir: &Path) -> anyhow::Result<()> {
-    let shown = data_dir.display();
-    fs::create_dir_all(data_dir).with_context(|| format!("creating `{shown}`"))?;
-    let mode = fs::metadata(data_dir)?.permissions().mode();
-    if mode & 0o077 == 0 {
-        return Ok(());
-    }
-    if fs::read_dir(data_dir)?.next().is_some() {
-        bail!(
-            "`{shown}` is open to others and not empty; wanted a new or private directory (0700)"
-        );
-    }
-    fs::set_permissions(data_dir, fs::Permissions::from_mode(0o700))?;
-    Ok(())
-}
-
-/// Adds an organisation to a database that exists.
-///
-/// # Errors
-/// When there is no database, or an organisation of that id.
-pub(crate) fn add_to(
-    data_dir: &Path,
-    master_key: Option<&str>,
-    org_id: Option<String>,
-    name: &str,
-) -> anyhow::Result<FirstKeys> {
-    let master = MasterKey::load(master_key, data_dir)?;
-    let mut connection = schema::open(&data_dir.join(DATABASE_FILE))?;
-    add(&mut connection, &master, org_id, name)
-}
-
-fn add(
-    connection: &mut Connection,
-    master: &MasterKey,
-    org_id: Option<String>,
-    name: &str,
-) -> anyhow::Result<FirstKeys> {
-    let org_id = match org_id {
-        Some(id) if AgentId::parse(&id).is_err() => {
-            bail!("organisation id must be 1 to 128 characters of A-Z a-z 0-9 _ . : -")
-        }
-        Some(id) => id,
-        None => random::uuid()?,
-    };
-    let (bundle_seed, token_seed) = (random::bytes::<32>()?, random::bytes::<32>()?);
-    let now = clock::unix_seconds();
-    let transaction = connection.transaction()?;
-    let inserted = transaction.execute(
-        "INSERT INTO cp_organisations
-            (id, name, revision, mint_epoch, settings, bundle_key, token_key, audit_head, created_at)
-         VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, '', ?7) ON CONFLICT DO NOTHING",
-        (
-            &org_id,
-            name,
-            sql_integer(clock::mint_epoch(now)),
-            serde_json::to_string(&Settings::default())?,
-            master.seal(&bundle_key_label(&org_id), &bundle_seed)?,
-            master.seal(&token_key_label(&org_id), &token_seed)?,
-            sql_integer(now),
-        ),
-    )?;
-    if inserted == 0 {
-        bail!("organisation `{org_id}` already exists");
-    }
-    for section in SectionName::ALL {
-        transaction.execute(
-            "INSERT INTO cp_sections (org_id, name, revision) VALUES (?1, ?2, 1)",
-            (&org_id, section.as_str()),
-        )?;
-    }
-    let first_key = |role: Role| -> anyhow::Result<String> {
-        let (key, record) = NewKey::generated(role, format!("first {} key", role.as_str()))?;
-        KeyRecord::insert(&transaction, &org_id, &record)?;
-        Ok(key)
-    };
-    let admin_key = first_key(Role::Admin)?;
-    let proxy_key = first_key(Role::Proxy)?;
-    transaction.commit()?;
-    let trust_root = SigningKey::from_seed(bundle_seed).verifying_key().to_text();
-    Ok(FirstKeys {
-        org_id,
-        admin_key,
-        proxy_key,
-        trust_root,
-    })
 }
 
 /// An organisation as it is shown.
@@ -259,14 +126,6 @@ pub(super) fn read_settings(connection: &Connection, org_id: &str) -> Result<Set
     serde_json::from_str(&text).map_err(|_| StoreError::Unreadable(Noun::Organisation))
 }
 
-fn bundle_key_label(org_id: &str) -> String {
-    format!("organisation/{org_id}/bundle_key")
-}
-
-fn token_key_label(org_id: &str) -> String {
-    format!("organisation/{org_id}/token_key")
-}
-
 fn open_seed(master: &MasterKey, label: &str, sealed: &[u8]) -> Result<SigningKey, StoreError> {
     let seed = master.open(label, sealed)?;
     let seed = seed
@@ -277,8 +136,8 @@ fn open_seed(master: &MasterKey, label: &str, sealed: &[u8]) -> Result<SigningKe
 
 #[cfg(test)]
 mod tests {
-    use super::{MasterKey, Store, initialise};
-    use crate::store::{BundleRequest, Spending};
+    use super::{MasterKey, Store};
+    use crate::store::{BundleRequest, Spending, initialise};
 
     #[tokio::test]
     async fn a_new_epoch_brings_new_local_keys_and_nothing_else() {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::scene::{Client, Scene};
+use crate::{client::Client, scene::Scene};
 
 /// A route and the roles that may call it.
 pub(crate) struct Route {

@@ -3,7 +3,10 @@
 use clampd_model::{AuditEvent, Classification, PolicyAction, RiskLevel, RiskScore};
 use serde_json::{Value, json};
 
-use crate::scene::{Answer, Client, Scene};
+use crate::{
+    client::{Answer, Client},
+    scene::Scene,
+};
 
 pub(crate) fn event(id: &str) -> AuditEvent {
     AuditEvent {

@@ -1,7 +1,6 @@
 //! The process: how it starts, what it keeps and hides, how it ends.
 
 use std::{
-    collections::HashSet,
     fs,
     io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt as _,
@@ -14,14 +13,11 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{
-    audit::event,
-    scene::{Client, SECRET, Scene},
-};
+use crate::{client::Client, scene::SECRET};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_clampd-control-plane");
 
-fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     Command::new(PROGRAM)
         .args(arguments)
         .env_clear()
@@ -29,21 +25,21 @@ fn run(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn initialise(data: &Path) -> Value {
+pub(crate) fn initialise(data: &Path) -> Value {
     let output = run(&["init", "--data", data.to_str().unwrap()]);
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// A process that serves; killed when dropped.
-struct Served {
-    child: Child,
+pub(crate) struct Served {
+    pub(crate) child: Child,
     url: String,
     log: thread::JoinHandle<String>,
 }
 
 impl Served {
-    fn start(data: &Path) -> Self {
+    pub(crate) fn start(data: &Path) -> Self {
         let mut child = Command::new(PROGRAM)
             .args([
                 "serve",
@@ -85,7 +81,7 @@ impl Served {
         }
     }
 
-    fn client(&self, key: &Value) -> Client {
+    pub(crate) fn client(&self, key: &Value) -> Client {
         Client::new(&self.url, &format!("Bearer {}", key.as_str().unwrap()))
     }
 
@@ -196,58 +192,6 @@ fn sigterm_answers_waiting_polls_and_ends_the_process() {
 }
 
 #[test]
-fn an_acknowledged_event_survives_a_process_that_is_killed() {
-    let directory = TempDir::new().unwrap();
-    let keys = initialise(directory.path());
-    let mut acknowledged = HashSet::new();
-    for round in 0..5 {
-        let mut served = Served::start(directory.path());
-        // Clients that hand in as fast as they can, until the process is gone in the middle.
-        let handing_in: Vec<_> = (0..4)
-            .map(|client| {
-                let proxy = served.client(&keys["proxy_key"]);
-                let name = move |number: u32| format!("{round}-{client}-{number}");
-                thread::spawn(move || {
-                    (0..)
-                        .map(name)
-                        .take_while(|id| is_taken(&proxy, id))
-                        .collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        thread::sleep(Duration::from_millis(100));
-        served.child.kill().unwrap();
-        for client in handing_in {
-            acknowledged.extend(client.join().unwrap());
-        }
-    }
-    assert!(acknowledged.len() > 20, "{}", acknowledged.len());
-    let served = Served::start(directory.path());
-    let admin = served.client(&keys["admin_key"]);
-    let check = admin.get("/v1/audit/verify").expect(200);
-    assert_eq!(check["valid"], true, "{check}");
-    let sql = json!({ "sql": "SELECT event_id FROM audit_logs" });
-    let kept = admin.post("/v1/audit/query", &sql).expect(200);
-    assert_eq!(kept["truncated"], false);
-    let kept: HashSet<String> = kept["rows"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|row| row[0].as_str().unwrap().to_owned())
-        .collect();
-    let lost: Vec<_> = acknowledged.difference(&kept).collect();
-    assert!(lost.is_empty(), "{lost:?}");
-}
-
-/// Whether the event was acknowledged; false when the process is gone.
-fn is_taken(proxy: &Client, id: &str) -> bool {
-    let events = json!({ "events": [event(id)] });
-    proxy
-        .try_post("/v1/audit/events", &events)
-        .is_some_and(|answer| answer.status == 200)
-}
-
-#[test]
 fn no_secret_stands_in_the_data_or_in_the_log() {
     let directory = TempDir::new().unwrap();
     let data = directory.path().join("data");
@@ -306,62 +250,6 @@ fn no_secret_stands_in_the_data_or_in_the_log() {
                 .any(|window| window == secret.as_bytes());
             assert!(!found, "{secret} stands in {place}");
         }
-    }
-}
-
-#[test]
-fn a_database_of_a_newer_version_is_not_touched() {
-    let mut scene = Scene::new();
-    scene.stop();
-    let data = scene.directory.path().join("data");
-    let database = rusqlite::Connection::open(data.join("clampd.db")).unwrap();
-    database.pragma_update(None, "user_version", 1_000).unwrap();
-    drop(database);
-    let output = run(&[
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--data",
-        data.to_str().unwrap(),
-    ]);
-    assert!(!output.status.success());
-    assert!(
-        String::from_utf8_lossy(&output.stderr).contains("schema 1000"),
-        "{output:?}"
-    );
-}
-
-#[test]
-fn a_trail_that_was_edited_is_found_out() {
-    let edits = [
-        ("UPDATE cp_audit_events SET blocked = 1 WHERE seq = 2", 2),
-        (
-            "UPDATE cp_audit_events SET received_at = received_at + 1 WHERE seq = 3",
-            3,
-        ),
-        ("DELETE FROM cp_audit_events WHERE seq = 1", 1),
-        ("DELETE FROM cp_audit_events WHERE seq = 3", 3),
-    ];
-    for (edit, broken_at) in edits {
-        let mut scene = Scene::new();
-        let events = json!({ "events": [event("1"), event("2"), event("3")] });
-        scene.proxy().post("/v1/audit/events", &events).expect(200);
-        let check = scene.admin().get("/v1/audit/verify").expect(200);
-        assert_eq!(
-            (&check["valid"], &check["events"]),
-            (&json!(true), &json!(3))
-        );
-        scene.stop();
-        let data = scene.directory.path().join("data");
-        let database = rusqlite::Connection::open(data.join("clampd.db")).unwrap();
-        database.execute(edit, []).unwrap();
-        drop(database);
-        scene.restart();
-        let check = scene.admin().get("/v1/audit/verify").expect(200);
-        assert_eq!(
-            (&check["valid"], &check["broken_at"]),
-            (&json!(false), &json!(broken_at))
-        );
     }
 }
 

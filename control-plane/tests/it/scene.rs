@@ -1,6 +1,6 @@
 //! A control plane with its own database and port, and a client to it.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use clampd_control_plane::{
     config::Settings,
@@ -11,9 +11,11 @@ use clampd_model::{AgentClaims, AgentId, Bundle, Secret};
 use clampd_token::{
     VerifyingKey, agent_hmac_key, call_binding, sign_agent_jwt_hs256, verify_bundle,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+
+use crate::client::Client;
 
 /// The secret of the agents that tests register.
 pub(crate) const SECRET: &str = "ags_for_tests_only";
@@ -25,45 +27,6 @@ pub(crate) struct Scene {
     pub(crate) directory: TempDir,
     running: Option<Running>,
     runtime: Runtime,
-}
-
-/// An answer: status, headers that tests look at, JSON body (or the text as a string).
-#[derive(Debug, Clone)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) body: Value,
-    pub(crate) text: String,
-    headers: Vec<(String, String)>,
-}
-
-impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
-    }
-
-    /// The body, if the status is as wanted.
-    #[track_caller]
-    pub(crate) fn expect(self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{}", self.text);
-        self.body
-    }
-
-    /// Checks that it is an error of that status and code, in the shape of all errors.
-    #[track_caller]
-    pub(crate) fn expect_error(self, status: u16, code: &str) {
-        assert_eq!(
-            (self.status, self.body["error_code"].as_str()),
-            (status, Some(code)),
-            "{self:?}"
-        );
-        assert!(
-            self.body["error"].is_string() && self.body["request_id"].is_string(),
-            "{self:?}"
-        );
-    }
 }
 
 impl Scene {
@@ -188,117 +151,6 @@ pub(crate) fn checked_bundle(client: &Client, trust_root: &str, since: u64, wait
     let tag = format!("\"{}\"", bundle.revision);
     assert_eq!(answer.header("etag"), Some(tag.as_str()));
     bundle
-}
-
-/// A client with one value of `Authorization`.
-#[derive(Debug, Clone)]
-pub(crate) struct Client {
-    url: String,
-    authorization: String,
-    agent: ureq::Agent,
-}
-
-impl Client {
-    pub(crate) fn new(url: &str, authorization: &str) -> Self {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(70)))
-            .build();
-        let (url, authorization) = (url.to_owned(), authorization.to_owned());
-        Self {
-            url,
-            authorization,
-            agent: config.into(),
-        }
-    }
-
-    pub(crate) fn get(&self, path: &str) -> Answer {
-        self.send("GET", path, None, b"")
-    }
-
-    pub(crate) fn delete(&self, path: &str) -> Answer {
-        self.send("DELETE", path, None, b"")
-    }
-
-    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
-        self.json("POST", path, body)
-    }
-
-    /// Like `post`; none when no answer comes.
-    pub(crate) fn try_post(&self, path: &str, body: &Value) -> Option<Answer> {
-        let request = self.request("POST", path, Some("application/json"));
-        let response = self
-            .agent
-            .run(request.body(body.to_string()).unwrap())
-            .ok()?;
-        answer(response)
-    }
-
-    pub(crate) fn put(&self, path: &str, body: &Value) -> Answer {
-        self.json("PUT", path, body)
-    }
-
-    pub(crate) fn json(&self, method: &str, path: &str, body: &Value) -> Answer {
-        self.send(
-            method,
-            path,
-            Some("application/json"),
-            body.to_string().as_bytes(),
-        )
-    }
-
-    pub(crate) fn form(&self, path: &str, fields: &[(&str, String)]) -> Answer {
-        let body = serde_urlencoded::to_string(fields).unwrap();
-        self.send(
-            "POST",
-            path,
-            Some("application/x-www-form-urlencoded"),
-            body.as_bytes(),
-        )
-    }
-
-    pub(crate) fn send(
-        &self,
-        method: &str,
-        path: &str,
-        content_type: Option<&str>,
-        body: &[u8],
-    ) -> Answer {
-        let request = self.request(method, path, content_type).body(body).unwrap();
-        answer(self.agent.run(request).unwrap()).unwrap()
-    }
-
-    fn request(
-        &self,
-        method: &str,
-        path: &str,
-        content_type: Option<&str>,
-    ) -> ureq::http::request::Builder {
-        let mut request = ureq::http::Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.url));
-        if !self.authorization.is_empty() {
-            request = request.header("authorization", &self.authorization);
-        }
-        if let Some(content_type) = content_type {
-            request = request.header("content-type", content_type);
-        }
-        request
-    }
-}
-
-fn answer(mut response: ureq::http::Response<ureq::Body>) -> Option<Answer> {
-    let text = response.body_mut().read_to_string().ok()?;
-    Some(Answer {
-        status: response.status().as_u16(),
-        body: serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.clone())),
-        headers: response
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("").to_owned()))
-            .collect(),
-        text,
-    })
 }
 
 pub(crate) fn now() -> u64 {

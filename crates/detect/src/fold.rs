@@ -3,10 +3,10 @@
 //!
 //! What hides a whole text (percent signs, base64 …) is `decode`'s.
 
+mod forms;
 mod letters;
 
 use clampd_model::{Decoding, Decodings};
-use unicode_normalization::UnicodeNormalization;
 
 use letters::{base_letter, is_bidi_control, is_invisible, lookalike};
 
@@ -33,7 +33,7 @@ pub(crate) fn fold_text(text: &str) -> Folded {
     }
     // Korean letters in pieces are the one case where characters must be put together first.
     if text.chars().any(|c| matches!(c, '\u{1100}'..='\u{11ff}')) {
-        return fold_composed(&text.nfc().collect::<String>());
+        return fold_composed(&forms::compose_syllables(text));
     }
     fold_composed(text)
 }
@@ -192,7 +192,7 @@ impl Folding {
         }
         let start = self.out.len();
         let mut parts = 0;
-        unicode_normalization::char::decompose_compatible(c, |part| {
+        forms::decompose(c, |part| {
             parts += 1;
             if part.is_ascii() {
                 self.out.push(part.to_ascii_lowercase());

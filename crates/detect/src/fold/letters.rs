@@ -38,7 +38,7 @@ pub(super) fn base_letter(c: char) -> Option<&'static str> {
         'ư' | 'Ư' => Some("u"),
         '\u{c0}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}' => {
             let mut base = None;
-            unicode_normalization::char::decompose_canonical(c, |part| {
+            super::forms::decompose(c, |part| {
                 if base.is_none() {
                     base = Some(part);
                 }

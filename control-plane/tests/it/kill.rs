@@ -1,0 +1,165 @@
+//! Kills: by order and by rule.
+
+use serde_json::json;
+
+use crate::scene::{SECRET, Scene};
+
+#[test]
+fn a_kill_says_what_it_reached_and_when() {
+    let scene = Scene::new();
+    scene.agent("a", &[]);
+    let killed = scene
+        .admin()
+        .send("POST", "/v1/agents/a/kill", None, b"")
+        .expect(200);
+    assert_eq!(
+        (&killed["id"], &killed["state"]),
+        (&json!("a"), &json!("killed"))
+    );
+    let layers = killed["layers"].as_array().unwrap();
+    let names: Vec<_> = layers
+        .iter()
+        .map(|layer| layer["layer"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "registry_state",
+            "deny_list",
+            "audit",
+            "tokens",
+            "bundle_push"
+        ]
+    );
+    for layer in layers {
+        assert_eq!(layer["ok"], true);
+        assert!(layer["ms"].as_f64().unwrap() < 500.0, "{layer}");
+    }
+    assert_eq!(
+        scene.admin().get("/v1/agents/a").expect(200)["state"],
+        "killed"
+    );
+    let metrics = scene.admin().get("/metrics").text;
+    assert!(metrics.contains("clampd_kills_total 1\n"), "{metrics}");
+}
+
+#[test]
+fn a_cascade_reaches_all_that_were_delegated_to_and_nobody_else() {
+    let scene = Scene::new();
+    let register = |id: &str, delegated_by: Option<&str>| {
+        let agent = json!({ "id": id, "secret": SECRET, "delegated_by": delegated_by });
+        scene.admin().post("/v1/agents", &agent).expect(201);
+    };
+    register("root", None);
+    register("child", Some("root"));
+    register("grandchild", Some("child"));
+    register("stranger", None);
+    let order = json!({ "reason": "breach", "cascade": true });
+    let killed = scene
+        .admin()
+        .post("/v1/agents/root/kill", &order)
+        .expect(200);
+    let mut agents: Vec<_> = killed["agents"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|id| id.as_str().unwrap())
+        .collect();
+    agents.sort_unstable();
+    assert_eq!(agents, ["child", "grandchild", "root"]);
+    let states = scene.bundle(0, 0).sections.states.unwrap().entries;
+    assert_eq!(states.len(), 3);
+    scene
+        .admin()
+        .post("/v1/agents/child/revive", &json!({}))
+        .expect(200);
+    let states = scene.bundle(0, 0).sections.states.unwrap().entries;
+    assert_eq!(
+        states.len(),
+        2,
+        "without a cascade only the one that was named"
+    );
+}
+
+#[test]
+fn a_killed_agent_cannot_be_suspended_only_revived() {
+    let scene = Scene::new();
+    scene.agent("a", &[]);
+    scene
+        .admin()
+        .post("/v1/agents/a/kill", &json!({}))
+        .expect(200);
+    scene
+        .admin()
+        .post("/v1/agents/a/suspend", &json!({}))
+        .expect_error(409, "agent_killed");
+    assert_eq!(
+        scene.admin().get("/v1/agents/a").expect(200)["state"],
+        "killed"
+    );
+    scene
+        .admin()
+        .post("/v1/agents/a/revive", &json!({}))
+        .expect(200);
+    assert_eq!(
+        scene.admin().get("/v1/agents/a").expect(200)["state"],
+        "active"
+    );
+}
+
+#[test]
+fn an_agent_that_is_blocked_again_and_again_is_killed_when_a_rule_says_so() {
+    let scene = Scene::new();
+    let delegated = json!({ "id": "b", "secret": SECRET, "delegated_by": "a" });
+    scene.agent("a", &[]);
+    scene.admin().post("/v1/agents", &delegated).expect(201);
+    let state =
+        |id: &str| scene.admin().get(&format!("/v1/agents/{id}")).expect(200)["state"].clone();
+    let hand_in = |ids: &[&str]| {
+        let events: Vec<_> = ids.iter().map(|id| crate::audit::blocked(id)).collect();
+        scene
+            .proxy()
+            .post("/v1/audit/events", &json!({ "events": events }))
+            .expect(200);
+    };
+    hand_in(&["1", "2", "3", "4"]);
+    assert_eq!(state("a"), "active", "without a rule nobody is killed");
+
+    let rule = json!({ "blocked_calls": 6, "within_seconds": 60, "cascade": true });
+    scene
+        .admin()
+        .get("/v1/automatic-kill")
+        .expect_error(404, "automatic_kill_not_found");
+    scene.admin().put("/v1/automatic-kill", &rule).expect(200);
+    assert_eq!(scene.admin().get("/v1/automatic-kill").expect(200), rule);
+    hand_in(&["4", "5"]);
+    assert_eq!(state("a"), "active", "one event counts once");
+    hand_in(&["6"]);
+    assert_eq!((state("a"), state("b")), (json!("killed"), json!("killed")));
+    assert_eq!(scene.bundle(0, 0).sections.states.unwrap().entries.len(), 2);
+    let reason = scene.admin().get("/v1/agents/a").expect(200)["state_reason"].clone();
+    assert_eq!(reason, "6 calls blocked within 60 s");
+
+    scene
+        .admin()
+        .post("/v1/agents/a/revive", &json!({}))
+        .expect(200);
+    hand_in(&["7"]);
+    assert_eq!(
+        state("a"),
+        "active",
+        "what was blocked before counts no more"
+    );
+    assert_eq!(scene.admin().delete("/v1/automatic-kill").status, 204);
+    hand_in(&["8", "9", "10", "11", "12", "13"]);
+    assert_eq!(state("a"), "active");
+    for rule in [
+        json!({ "blocked_calls": 0, "within_seconds": 60 }),
+        json!({ "blocked_calls": 1, "within_seconds": 0 }),
+    ] {
+        scene
+            .admin()
+            .put("/v1/automatic-kill", &rule)
+            .expect_error(422, "invalid_value");
+    }
+}
