@@ -74,7 +74,7 @@ test-wasm: $(RUNNER) ## The pure crates' tests in WebAssembly, under Node
 	  cargo test --target wasm32-unknown-unknown --tests $(PURE_PACKAGES)
 
 .PHONY: test-e2e
-test-e2e: filter control-plane .venv/ready ## The promises of the whole, on a real Envoy
+test-e2e: filter control-plane cli .venv/ready ## The promises of the whole, on a real Envoy
 	@$(PYTHON) envoy/fetch.py >/dev/null
 	@.venv/bin/python -m pytest tests/e2e -c tests/e2e/pytest.ini
 

@@ -350,6 +350,52 @@ fn the_audit_trail_answers_sql_in_a_table() {
 }
 
 #[test]
+fn repeated_violations_can_kill_without_an_order() {
+    let scene = Scene::new();
+    let clampd = scene.admin();
+    let nobody = "No agent is killed without an order\n";
+    assert_eq!(clampd.ok(&["auto-kill", "show"]), nobody);
+    let set = [
+        "auto-kill",
+        "set",
+        "--blocked-calls",
+        "2",
+        "--within-seconds",
+        "60",
+        "--cascade",
+    ];
+    assert_eq!(
+        clampd.ok(&set),
+        "2 blocked calls within 60 s kill the agent and those it delegated to\n"
+    );
+    clampd.ok(&["agent", "register", "--id", "bot"]);
+    let blocked = |id| event(id, "bot", "shell.exec", Some("dangerous command"));
+    scene.audit(&[blocked("1"), blocked("2")]);
+    assert_eq!(clampd.json(&["agent", "show", "bot"])["state"], "killed");
+    assert!(clampd.ok(&["audit", "tail"]).contains("KILL_SWITCH"));
+    assert_eq!(clampd.ok(&["auto-kill", "off"]), nobody);
+    assert_eq!(clampd.json(&["auto-kill", "show"]), Value::Null);
+}
+
+#[test]
+fn an_altered_trail_is_found() {
+    let scene = Scene::new();
+    scene.audit(&[event("1", "a", "t", None), event("2", "a", "t", None)]);
+    let clampd = scene.role("auditor");
+    let said = clampd.ok(&["audit", "verify"]);
+    assert!(
+        said.starts_with("✓ 2 events, each as it was written\n  head "),
+        "{said}"
+    );
+    scene.alter("UPDATE cp_audit_events SET tool_name = 'x' WHERE seq = 2");
+    let ran = clampd.run(&["audit", "verify"]);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (1, "✗ event 2 is missing or altered\n")
+    );
+}
+
+#[test]
 fn a_name_from_elsewhere_cannot_steer_the_terminal() {
     let scene = Scene::new();
     let mut evil = event(
