@@ -82,7 +82,7 @@ class Bench:
         processes = self.stack.processes
         processes.stop("envoy")
         processes.stop("envoy-plain")
-        self.stack.start_envoy(changes={"mint": "exchange" if mint == "none" else mint})
+        self.stack.start_envoy(changes={"mint": "exchange" if mint == "none" else mint, "trace": "off"})
         plain = self.stack.run_dir / "plain.yaml"
         plain.write_text(without_filter(self.stack, *self.plain_ports))
         command = [str(envoy_path()), "--config-path", str(plain), "--disable-hot-restart"]
