@@ -8,6 +8,8 @@
     reason = "a panic here is a failed promise, not an outage"
 )]
 
+mod agents;
+mod audit;
 mod clampd;
 mod context;
 mod operator;
