@@ -16,3 +16,4 @@ mod operator;
 mod rules;
 mod scan;
 mod scene;
+mod tls;

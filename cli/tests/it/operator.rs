@@ -38,6 +38,8 @@ fn policies_are_put_listed_and_deleted() {
     clampd.ok(&["policy", "delete", "no-writes"]);
     let left = clampd.json(&["policy", "list"]);
     assert_eq!(left["policies"].as_array().unwrap().len(), 1);
+    let deleted = clampd.json(&["policy", "delete", "watch"]);
+    assert_eq!(deleted, json!({"deleted": "watch"}));
     let said = clampd.run(&["policy", "delete", "no-writes"]).refused(1);
     assert!(said.contains("policy_not_found"), "{said}");
     clampd
