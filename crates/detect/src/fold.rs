@@ -8,6 +8,7 @@ mod letters;
 
 use clampd_model::{Decoding, Decodings};
 
+use crate::limits::{FOLD_BYTES_BASE, FOLD_GROWTH_MAX};
 use letters::{base_letter, is_bidi_control, is_invisible, lookalike};
 
 /// A folded text and what was needed to get there.
@@ -64,6 +65,8 @@ const ESCAPE: char = '\u{241b}';
 struct Folding {
     out: String,
     decodings: Decodings,
+    /// The most that the text may grow to, in bytes.
+    bytes_max: usize,
     /// White space was seen since the last letter.
     space: bool,
     /// A line end was.
@@ -83,6 +86,7 @@ impl Folding {
         Self {
             out: String::with_capacity(length + 4),
             decodings: Decodings::NONE,
+            bytes_max: length.saturating_mul(FOLD_GROWTH_MAX) + FOLD_BYTES_BASE,
             space: false,
             line: false,
             after_ascii: false,
@@ -191,6 +195,10 @@ impl Folding {
             return;
         }
         let start = self.out.len();
+        if start > self.bytes_max {
+            self.out.push(c);
+            return;
+        }
         let mut parts = 0;
         forms::decompose(c, |part| {
             parts += 1;

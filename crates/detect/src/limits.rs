@@ -1,6 +1,10 @@
 //! Every limit of a scan, by name. Each bounds work or memory by the length of the text alone,
 //! so that the verdict on one leaf never depends on another.
 
+/// Times its length that a folded text may be; from there on characters stay as they are.
+pub(crate) const FOLD_GROWTH_MAX: usize = 2;
+/// Bytes that a folded text may have beyond that.
+pub(crate) const FOLD_BYTES_BASE: usize = 256;
 /// Decodings laid upon each other, such as base64 in percent in base64.
 pub(crate) const DECODE_DEPTH_MAX: u8 = 4;
 /// Decoded texts that one leaf may lead to.

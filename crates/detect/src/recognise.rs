@@ -114,6 +114,8 @@ signals! {
     MetadataAddress = "metadata-address",
     /// A URL to an address of the inside, spelled so that a filter may not see it.
     DisguisedAddress = "disguised-address",
+    /// A URL that two readers read differently.
+    OddUrl = "odd-url",
     /// A URL to the machine itself.
     LoopbackAddress = "loopback-address",
     /// A URL to a private or link-local address.
@@ -130,6 +132,8 @@ signals! {
     SqlCut = "sql-cut",
     /// A statement that changes or deletes every row.
     SqlUnbounded = "sql-unbounded",
+    /// A text that is a command by itself.
+    ShellCommand = "shell-command",
     /// A separator or substitution and a command behind it.
     ShellInjection = "shell-injection",
     /// A text that is nothing but a path to files of the system.
@@ -186,7 +190,7 @@ pub(crate) fn signals(
         numbers::recognise(text, &mut signals);
         address::recognise_bare(text, &mut signals);
     }
-    if traits.any(Traits::SLASH) {
+    if traits.any(Traits::SLASH.with(Traits::BACKSLASH).with(Traits::COLON)) {
         address::recognise(text, &mut signals);
     }
     if traits.any(Traits::DOT) && traits.any(Traits::SLASH.with(Traits::BACKSLASH)) {
@@ -208,8 +212,15 @@ pub(crate) fn signals(
                 sql::recognise_value(text, &mut signals);
             }
             let separated = Traits::SEPARATOR.with(Traits::QUOTE).with(Traits::PAREN);
-            if traits.any(separated) && !prose.holds() {
+            let argued = Traits::SLASH
+                .with(Traits::BACKSLASH)
+                .with(Traits::HYPHEN)
+                .with(Traits::EQUALS);
+            if traits.any(separated.with(argued)) && !prose.holds() {
                 shell::recognise(text, &mut signals);
+            }
+            if traits.any(Traits::PERCENT) {
+                shell::recognise_loop(text, &mut signals);
             }
         }
     }

@@ -42,6 +42,13 @@ pub struct Rule {
     pub only_in: ToolSet,
 }
 
+impl Rule {
+    /// Whether it matters how often it matches: of personal data and secrets.
+    pub(crate) fn counts(&self) -> bool {
+        matches!(self.category.as_ref(), "pii" | "secret")
+    }
+}
+
 /// A form of text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {

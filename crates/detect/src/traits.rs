@@ -22,6 +22,7 @@ impl Traits {
     pub(crate) const DOT: Self = Self(1 << 13);
     pub(crate) const COLON: Self = Self(1 << 14);
     pub(crate) const HASH: Self = Self(1 << 18);
+    pub(crate) const HYPHEN: Self = Self(1 << 19);
     const LETTER: Self = Self(1 << 15);
     const IN_RUN: Self = Self(1 << 16);
     const IN_WORD: Self = Self(1 << 17);
@@ -161,6 +162,7 @@ const fn classes() -> [u32; 256] {
             b'@' | b'!' => Traits::LEET_SIGN.0,
             b'.' => Traits::DOT.0,
             b':' => Traits::COLON.0,
+            b'-' => Traits::HYPHEN.0,
             b'#' => Traits::HASH.0,
             b'0'..=b'9' => Traits::DIGIT.0,
             b'a'..=b'z' => Traits::LETTER.0,

@@ -165,7 +165,7 @@ fn reads_as_text(bytes: &[u8]) -> bool {
             others += 1
         }
     }
-    letters > others
+    letters > others || (text.len() >= 9 && text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\n')))
 }
 
 #[cfg(test)]

@@ -17,17 +17,16 @@ pub(super) fn unescaped(text: &str) -> Option<(String, Decodings)> {
     {
         let start = at + found;
         let rest = bytes.get(start..).unwrap_or_default();
-        let mut c = Vec::new();
-        let (taken, step) = match rest.first() {
-            Some(b'%') => (percent(rest, &mut c), Decoding::Percent),
-            Some(b'&') => (reference(rest, &mut c), Decoding::HtmlEntity),
-            _ => (backslash(rest, &mut c), Decoding::Escape),
+        let (read, step) = match rest.first() {
+            Some(b'%') => (percent(rest), Decoding::Percent),
+            Some(b'&') => (reference(rest), Decoding::HtmlEntity),
+            _ => (backslash(rest), Decoding::Escape),
         };
-        match taken {
-            Some(taken) => {
+        match read {
+            Some((unit, taken)) => {
                 steps = steps.with(step);
                 out.extend_from_slice(bytes.get(copied..start).unwrap_or_default());
-                out.extend_from_slice(&c);
+                unit.write(&mut out);
                 at = start + taken;
                 copied = at;
             }
@@ -99,25 +98,34 @@ pub(super) fn text_of(bytes: &[u8]) -> String {
     text
 }
 
-fn push_char(code: u32, out: &mut Vec<u8>) -> Option<()> {
-    let c = char::from_u32(code)?;
-    out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-    Some(())
+/// What one escape stands for.
+#[derive(Clone, Copy)]
+enum Unit {
+    Byte(u8),
+    Char(char),
+}
+
+impl Unit {
+    fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Byte(byte) => out.push(byte),
+            Self::Char(c) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+fn unit(code: u32) -> Option<Unit> {
+    char::from_u32(code).map(Unit::Char)
 }
 
 /// `%41`, `%u0041`, and the overlong `%c0%ae`.
-fn percent(rest: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+fn percent(rest: &[u8]) -> Option<(Unit, usize)> {
     if matches!(rest.get(1), Some(b'u' | b'U')) {
-        push_char(hex_number(rest.get(2..6)?)?, out)?;
-        return Some(6);
+        return Some((unit(hex_number(rest.get(2..6)?)?)?, 6));
     }
     let value = hex_byte(rest.get(1..3)?)?;
-    if let Some((c, taken)) = overlong(value, rest) {
-        out.push(c);
-        return Some(taken);
-    }
-    out.push(value);
-    Some(3)
+    let (value, taken) = overlong(value, rest).unwrap_or((value, 3));
+    Some((Unit::Byte(value), taken))
 }
 
 /// An ASCII character in more bytes than it needs (CWE-176), percent-encoded: the character and
@@ -144,7 +152,7 @@ fn overlong(lead: u8, rest: &[u8]) -> Option<(u8, usize)> {
 }
 
 /// `&#65;` `&#x41;` with the semicolon optional, and the names that hide markup.
-fn reference(rest: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+fn reference(rest: &[u8]) -> Option<(Unit, usize)> {
     if rest.get(1) == Some(&b'#') {
         let (digits_at, radix) = if matches!(rest.get(2), Some(b'x' | b'X')) {
             (3, 16)
@@ -157,9 +165,9 @@ fn reference(rest: &[u8], out: &mut Vec<u8>) -> Option<usize> {
             .take_while(|b| char::from(**b).is_digit(radix))
             .count();
         let digits = std::str::from_utf8(rest.get(digits_at..digits_at + length)?).ok()?;
-        push_char(u32::from_str_radix(digits, radix).ok()?, out)?;
+        let unit = unit(u32::from_str_radix(digits, radix).ok()?)?;
         let end = digits_at + length;
-        return Some(end + usize::from(rest.get(end) == Some(&b';')));
+        return Some((unit, end + usize::from(rest.get(end) == Some(&b';'))));
     }
     let length = rest
         .iter()
@@ -168,55 +176,51 @@ fn reference(rest: &[u8], out: &mut Vec<u8>) -> Option<usize> {
         .take_while(|b| b.is_ascii_alphabetic())
         .count();
     let name = rest.get(1..=length)?;
-    let (_, value) = REFERENCES
-        .iter()
-        .find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()))?;
+    let (_, value) = REFERENCES.iter().find(|(known, _)| {
+        known.len() == name.len() && name.eq_ignore_ascii_case(known.as_bytes())
+    })?;
     let closed = rest.get(length + 1) == Some(&b';');
-    if !closed && !matches!(*value, "<" | ">" | "\"" | "&") {
+    if !closed && !matches!(*value, '<' | '>' | '"' | '&') {
         return None;
     }
-    out.extend_from_slice(value.as_bytes());
-    Some(length + 1 + usize::from(closed))
+    Some((Unit::Char(*value), length + 1 + usize::from(closed)))
 }
 
-const REFERENCES: &[(&str, &str)] = &[
-    ("lt", "<"),
-    ("gt", ">"),
-    ("amp", "&"),
-    ("quot", "\""),
-    ("apos", "'"),
-    ("nbsp", " "),
-    ("tab", "\t"),
-    ("newline", "\n"),
-    ("colon", ":"),
-    ("semi", ";"),
-    ("lpar", "("),
-    ("rpar", ")"),
-    ("sol", "/"),
-    ("bsol", "\\"),
-    ("lbrace", "{"),
-    ("lcub", "{"),
-    ("rbrace", "}"),
-    ("rcub", "}"),
-    ("lsqb", "["),
-    ("rsqb", "]"),
-    ("period", "."),
-    ("comma", ","),
-    ("equals", "="),
-    ("dollar", "$"),
-    ("num", "#"),
-    ("percnt", "%"),
-    ("excl", "!"),
-    ("grave", "`"),
+const REFERENCES: &[(&str, char)] = &[
+    ("lt", '<'),
+    ("gt", '>'),
+    ("amp", '&'),
+    ("quot", '"'),
+    ("apos", '\''),
+    ("nbsp", ' '),
+    ("tab", '\t'),
+    ("newline", '\n'),
+    ("colon", ':'),
+    ("semi", ';'),
+    ("lpar", '('),
+    ("rpar", ')'),
+    ("sol", '/'),
+    ("bsol", '\\'),
+    ("lbrace", '{'),
+    ("lcub", '{'),
+    ("rbrace", '}'),
+    ("rcub", '}'),
+    ("lsqb", '['),
+    ("rsqb", ']'),
+    ("period", '.'),
+    ("comma", ','),
+    ("equals", '='),
+    ("dollar", '$'),
+    ("num", '#'),
+    ("percnt", '%'),
+    ("excl", '!'),
+    ("grave", '`'),
 ];
 
-/// `\x41`, `\u0041`, `\u{41}`, `\101`, `\0`.
-fn backslash(rest: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+/// `\x41`, `\u0041`, `\u{41}`, `\101`.
+fn backslash(rest: &[u8]) -> Option<(Unit, usize)> {
     match rest.get(1)? {
-        b'x' | b'X' => {
-            out.push(hex_byte(rest.get(2..4)?)?);
-            Some(4)
-        }
+        b'x' | b'X' => Some((Unit::Byte(hex_byte(rest.get(2..4)?)?), 4)),
         b'u' | b'U' if rest.get(2) == Some(&b'{') => {
             let length = rest
                 .iter()
@@ -224,17 +228,13 @@ fn backslash(rest: &[u8], out: &mut Vec<u8>) -> Option<usize> {
                 .take(6)
                 .take_while(|b| b.is_ascii_hexdigit())
                 .count();
-            push_char(hex_number(rest.get(3..3 + length)?)?, out)?;
-            (rest.get(3 + length) == Some(&b'}')).then_some(4 + length)
+            let unit = unit(hex_number(rest.get(3..3 + length)?)?)?;
+            (rest.get(3 + length) == Some(&b'}')).then_some((unit, 4 + length))
         }
-        b'u' | b'U' => {
-            push_char(hex_number(rest.get(2..6)?)?, out)?;
-            Some(6)
-        }
+        b'u' | b'U' => Some((unit(hex_number(rest.get(2..6)?)?)?, 6)),
         b'0'..=b'3' => {
             let octal = std::str::from_utf8(rest.get(1..4)?).ok()?;
-            out.push(u8::from_str_radix(octal, 8).ok()?);
-            Some(4)
+            Some((Unit::Byte(u8::from_str_radix(octal, 8).ok()?), 4))
         }
         _ => None,
     }

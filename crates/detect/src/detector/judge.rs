@@ -252,14 +252,14 @@ fn matches(
             let first = gates.next()?;
             Some((first.start, 1 + narrow(gates.count())))
         }
-        Some(pattern) => match_windows(pattern, rule.before, gates, text),
+        Some(pattern) => match_windows(pattern, rule, gates, text),
     }
 }
 
 /// Runs the pattern around each gate, as often as the limits allow.
 fn match_windows<'c>(
     pattern: &Pattern,
-    before: u16,
+    rule: &Rule,
     gates: impl Iterator<Item = &'c Candidate>,
     text: &str,
 ) -> Option<(u32, u32)> {
@@ -279,7 +279,7 @@ fn match_windows<'c>(
                 .find(window)
                 .map(|found| (start, start + found.end()))
         } else {
-            let from = floor(text, start.saturating_sub(usize::from(before)));
+            let from = floor(text, start.saturating_sub(usize::from(rule.before)));
             let window = text.get(..to).unwrap_or_default();
             pattern
                 .regex
@@ -290,6 +290,9 @@ fn match_windows<'c>(
             first.get_or_insert(narrow(found_at));
             count += 1;
             searched_to = found_to;
+            if !rule.counts() {
+                break;
+            }
         }
     }
     first.map(|offset| (offset, count))

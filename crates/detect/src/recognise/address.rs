@@ -24,7 +24,14 @@ pub(super) fn recognise(text: &str, signals: &mut Signals) {
         if let Some(signal) = judge(host(rest), has_user(rest)).filter(|_| begins) {
             signals.put(signal, from + at);
         }
+        let authority_before = text.get(..from + at).unwrap_or_default();
+        if begins && is_odd(authority_before, rest) {
+            signals.put(Signal::OddUrl, from + at);
+        }
         from = authority_at;
+    }
+    if is_odd_start(text) {
+        signals.put(Signal::OddUrl, 0);
     }
 }
 
@@ -53,6 +60,87 @@ fn host(rest: &str) -> &str {
         .next()
         .unwrap_or_default()
         .trim_end_matches(['.', ',', ';'])
+}
+
+/// Whether the authority of a URL, or what stands before its slashes, leaves open which host is
+/// meant: a user before a host with a dot, a backslash, a blank, an encoded sign in the host, a
+/// number as the host, more slashes than two.
+fn is_odd(before: &str, rest: &str) -> bool {
+    let scheme = before.ends_with(':');
+    let Some(authority) = rest.split(['/', '?', '#', '"', '\'', '\n']).next() else {
+        return false;
+    };
+    let Some(authority) = authority.get(..authority.len().min(120)) else {
+        return false;
+    };
+    if let Some((user, host)) = authority.rsplit_once('@') {
+        let odd_host = host.contains('.') || host.contains(':') || number(host).is_some();
+        return scheme && odd_host && !user.contains(':') || authority.contains(['\\', ' ', '&']);
+    }
+    let host = host(rest);
+    scheme
+        && (rest.starts_with('/')
+            && rest.trim_start_matches('/').contains('.')
+            && !before.ends_with("file:")
+            || is_odd_number(host)
+            || rest
+                .get(authority.len()..)
+                .is_some_and(|r| r.starts_with("#@") || r.starts_with("?@"))
+            || (host.contains('&') && host.contains('.'))
+            || (host.contains('%') && !host.contains("%s"))
+            || host.contains("::") && !host.contains('.') && host.len() < 8)
+}
+
+/// Whether a host is a number, or numbers, but no address as it is usually written.
+fn is_odd_number(host: &str) -> bool {
+    let digits = host.starts_with(|c: char| c.is_ascii_digit())
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_hexdigit() || matches!(b, b'x' | b'.'))
+        && host
+            .split('.')
+            .all(|part| number(part).is_some() || part.bytes().all(|b| b.is_ascii_digit()));
+    digits && host.len() >= 6 && host.parse::<Ipv4Addr>().is_err()
+}
+
+/// Whether a whole text is a URL without a scheme or with a broken one: `//host`, `\\host`,
+/// `/\host`, `http:host`.
+fn is_odd_start(text: &str) -> bool {
+    let text = text.trim();
+    if text.contains(' ') || text.len() > 300 {
+        return false;
+    }
+    let slashes = text
+        .bytes()
+        .take_while(|b| matches!(b, b'/' | b'\\'))
+        .count();
+    let host = text.get(slashes..).unwrap_or_default();
+    let named =
+        host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[' || c == '%' || c == ':');
+    if slashes >= 2 {
+        return named && host.contains(['.', ':', '%']);
+    }
+    if slashes == 1
+        && (host.starts_with("http")
+            || host.starts_with("<>")
+            || host.starts_with("%09")
+            || host.starts_with("%5c"))
+    {
+        return host.contains("//");
+    }
+    let broken = ["https:", "http:", "ftp:"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    broken.is_some_and(|rest| {
+        let slashes = rest
+            .bytes()
+            .take_while(|b| matches!(b, b'/' | b'\\'))
+            .count();
+        let host = rest.get(slashes..).unwrap_or_default();
+        slashes != 2 && (host.contains('.') || number(host).is_some() || host.starts_with('['))
+            || rest.starts_with("\\")
+            || rest.starts_with("/\\")
+    })
 }
 
 /// Whether something stands before the host, with an `@` behind it.
@@ -273,14 +361,19 @@ mod tests {
         ] {
             check(&format!("http://{inside}/x"), Some(signal));
         }
-        for outside in [
-            "example.com",
-            "8.8.8.8",
-            "1.2.3.4.5",
-            "[2001:db8::1]",
-            "10.example.com",
-            "300.1.1.1",
+        for odd in [
+            "http:example.com",
+            "//evil.io/x",
+            "/\\evil.io",
+            "\\\\10.1.2.3\\c$",
+            "http://a.example@b.example/",
+            "https:///evil.io",
+            "http://7147006462/",
+            "http://a.example\\@b.example/",
         ] {
+            check(odd, Some(Signal::OddUrl));
+        }
+        for outside in ["example.com", "8.8.8.8", "[2001:db8::1]", "10.example.com"] {
             check(&format!("https://{outside}/x"), None);
         }
         check("a // comment", None);

@@ -67,6 +67,8 @@ fn tag_end(bytes: &[u8]) -> usize {
     for (at, byte) in bytes.iter().enumerate() {
         match (quote, byte) {
             (None, b'>') => return at,
+            // The next tag is read by itself.
+            (None, b'<') if bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic) => return at,
             (None, b'"' | b'\'' | b'`') => quote = Some(*byte),
             (Some(open), _) if open == *byte => quote = None,
             _ => {}
@@ -91,7 +93,7 @@ fn runs(name: &[u8], attributes: &[u8]) -> bool {
             has("http-equiv") && (has("refresh") || has("set-cookie") || has("javascript"))
                 || has("utf-7")
         }
-        b"link" => has("javascript") || has("import") || has("//xss"),
+        b"link" => has("javascript") || has("import") || (has("stylesheet") && has("http")),
         b"layer" | b"ilayer" => has("src"),
         _ => false,
     }

@@ -5,6 +5,13 @@ use super::{Signal, Signals};
 
 /// Notes each run of two or more `../` (or `..\`, `....//`, `..;/`) in folded text.
 pub(super) fn recognise(text: &str, signals: &mut Signals) {
+    let bare = text.trim();
+    if bare.len() >= 4
+        && bare.contains("..")
+        && bare.bytes().all(|b| matches!(b, b'.' | b'/' | b'\\'))
+    {
+        signals.put(Signal::PathClimb, 0);
+    }
     let mut from = 0;
     while let Some(at) = text.get(from..).and_then(|rest| rest.find("..")) {
         let start = from + at;
@@ -65,14 +72,18 @@ pub(super) fn recognise_whole(text: &str, signals: &mut Signals) {
     }
     let path = path.replace('\\', "/");
     let found = if windows {
-        let path = path.get(2..).unwrap_or_default().trim_start_matches('/');
+        let drive = path.split_once(':').map_or(path.as_str(), |(_, path)| path);
+        let path = drive.trim_start_matches('/');
         WINDOWS_DIRS.iter().any(|dir| path.starts_with(dir)) || is_server_file(path)
     } else if let Some(home) = path
         .strip_prefix("~")
         .filter(|rest| rest.starts_with('/') || rest.contains("/."))
     {
         home.contains("/.") || home.contains("log")
-    } else if path.starts_with('/') || path.starts_with("./") || path.starts_with("etc/") {
+    } else if path.starts_with('/') || path.starts_with("./") || is_listed(&path) {
+        if path.starts_with("/.") && !path.contains("..") && path.len() > 4 {
+            signals.put(Signal::SystemPath, 0);
+        }
         let path = path.trim_start_matches(['.', '/']);
         UNIX_DIRS.iter().any(|dir| path.starts_with(dir)) || is_server_file(path)
     } else {
@@ -81,6 +92,13 @@ pub(super) fn recognise_whole(text: &str, signals: &mut Signals) {
     if found {
         signals.put(Signal::SystemPath, 0);
     }
+}
+
+/// Whether a path without a slash before it begins with a directory of the system.
+fn is_listed(path: &str) -> bool {
+    ["etc/", "var/", "proc/", "root/", "usr/local/", "admin/"]
+        .iter()
+        .any(|dir| path.starts_with(dir))
 }
 
 /// Whether a path ends in a file in which servers keep settings, state, keys or logs.
@@ -147,19 +165,7 @@ fn is_server_file(path: &str) -> bool {
 const UNIX_DIRS: &[&str] = &[
     "etc/",
     "proc/",
-    "var/log",
-    "var/adm",
-    "var/spool",
-    "var/run",
-    "var/mail",
-    "var/www",
-    "var/lib/",
-    "var/local/",
-    "var/cpanel",
-    "var/db/",
-    "var/webmin",
-    "var/data",
-    "var/htmp",
+    "var/",
     "usr/local/",
     "usr/lib/",
     "usr/etc/",
@@ -263,6 +269,7 @@ mod tests {
             ("wait... and see.. / or", false),
             ("a..b", false),
             ("..", false),
+            ("/../", true),
         ] {
             let mut signals = Signals::default();
             recognise(text, &mut signals);

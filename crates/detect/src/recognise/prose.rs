@@ -54,18 +54,26 @@ const STATEMENT_WORDS: &[&str] = &[
 /// Letters alone, of any script, with the punctuation of sentences around them.
 fn is_plain(word: &str) -> bool {
     let bare = word.trim_matches(['.', ',', '?', '!', ':', ';', '"', '\'', '(', ')']);
-    let mut letters = 0;
-    for c in bare.chars() {
-        match c {
-            'a'..='z' => letters += 1,
-            '\'' | '-' => {}
-            _ if c.is_alphabetic() => letters += 1,
-            _ => return false,
-        }
+    if bare.is_empty() || bare.len() > WORD_BYTES_MAX {
+        return false;
     }
-    letters >= 1
-        && bare.len() <= 24 * 3
-        && !((3..=7).contains(&bare.len()) && STATEMENT_WORDS.binary_search(&bare).is_ok())
+    let letters = if bare.is_ascii() {
+        bare.bytes()
+            .all(|b| b.is_ascii_lowercase() || b == b'\'' || b == b'-')
+    } else {
+        bare.chars()
+            .all(|c| c.is_alphabetic() || c == '\'' || c == '-' || is_vowel_sign(c))
+    };
+    let statement = matches!(bare.len(), 3..=7) && STATEMENT_WORDS.binary_search(&bare).is_ok();
+    letters && !statement
+}
+
+/// The longest word of a language.
+const WORD_BYTES_MAX: usize = 90;
+
+/// Signs of Indic scripts that are no letters by themselves.
+fn is_vowel_sign(c: char) -> bool {
+    matches!(c, '\u{900}'..='\u{dff}')
 }
 
 /// Letters of scripts that are written without spaces.

@@ -24,10 +24,17 @@ pub(super) fn recognise_value(text: &str, signals: &mut Signals) {
             .trim_end_matches([' ', ')', '(', '+', '\n']);
         let last = before.bytes().next_back();
         let closed = matches!(last, Some(b'\'' | b'"' | b'`'));
-        let follows = closed || last.is_some();
+        // A text that begins with a connective is a piece of a statement too.
+        let follows = true;
         let behind = text.get(at..).unwrap_or_default();
         let read: Vec<Token<'_>> = tokens(behind).take(TOKENS_AFTER_CONNECTIVE).collect();
-        if is_tautology(&read, closed, follows) {
+        let doubled = behind.contains("\"\"") || behind.contains("''");
+        let single = doubled.then(|| behind.replace("\"\"", "\"").replace("''", "'"));
+        let single: Vec<Token<'_>> = single
+            .as_deref()
+            .map(|single| tokens(single).take(TOKENS_AFTER_CONNECTIVE).collect())
+            .unwrap_or_default();
+        if is_tautology(&read, closed, follows) || is_tautology(&single, closed, follows) {
             signals.put(Signal::SqlTautology, at);
         }
         if word != "where" && is_condition(&read, follows) {
@@ -71,14 +78,19 @@ fn is_tautology(read: &[Token<'_>], closed: bool, follows: bool) -> bool {
     if !(first.is_connective() && (follows || first.is_word("or") || first.is_word("and"))) {
         return false;
     }
-    let rest = skip(rest, |token| {
-        matches!(token, Token::Open) || token.is_word("not")
-    });
-    match rest {
+    let rest = bare(rest);
+    match rest.as_slice() {
         [a, Token::Comparison(_), b, ..] if a.is_literal() && b.is_literal() => same_kind(a, b),
-        [a @ Token::Number(_), Token::End | Token::Comment(_), ..] => {
-            closed && first.is_word("or") && a.is_true()
-        }
+        [
+            Token::Word(a),
+            Token::Comparison("="),
+            Token::Word(b),
+            Token::End | Token::Comment(_),
+            ..,
+        ] => a == b,
+        [a @ Token::Number(_), Token::Comment(_), ..] => first.is_word("or") && a.is_true(),
+        [a @ Token::Number(_), Token::End, ..] => closed && first.is_word("or") && a.is_true(),
+        [Token::Text(a), Token::End, ..] => closed && a.contains('='),
         [a, Token::End | Token::Comment(_), ..] => a.is_word("true") && first.is_connective(),
         [a, b, Token::Comparison(_), c, ..] => {
             // 'a'||'b'='ab' and the like
@@ -96,22 +108,33 @@ fn is_condition(read: &[Token<'_>], follows: bool) -> bool {
     if !(follows && first.is_connective()) {
         return false;
     }
-    let rest = skip(rest, |token| {
-        matches!(token, Token::Open) || token.is_word("not")
-    });
-    match rest {
+    let opened = rest.iter().any(|token| matches!(token, Token::Open));
+    let rest = bare(rest);
+    match rest.as_slice() {
         [a, op, b, ..] if op.is_word("like") || op.is_word("regexp") || op.is_word("rlike") => {
             (a.is_name() || a.is_literal()) && b.is_literal()
         }
         [a, op, b, ..] if op.is_word("is") => {
             a.is_name() && (b.is_word("null") || b.is_word("not"))
         }
-        [a, op, Token::Open, ..] if op.is_word("in") => a.is_name() || a.is_literal(),
+        [a, op, ..] if op.is_word("in") => opened && (a.is_name() || a.is_literal()),
+        [
+            Token::Word("exists" | "isnull" | "ifnull" | "json" | "unlikely" | "unistr" | "glob"),
+            ..,
+        ] => opened,
         [a, Token::Comparison(_), b, ..] => {
-            a.is_name() && (b.is_literal() || matches!(b, Token::Open))
+            (a.is_name() || a.is_literal()) && (b.is_literal() || matches!(b, Token::End) || opened)
         }
         _ => false,
     }
+}
+
+/// The tokens without parentheses and negations.
+fn bare<'t>(read: &[Token<'t>]) -> Vec<Token<'t>> {
+    let kept = read
+        .iter()
+        .filter(|token| !(matches!(token, Token::Open | Token::Close) || token.is_word("not")));
+    kept.copied().collect()
 }
 
 fn same_kind(a: &Token<'_>, b: &Token<'_>) -> bool {
