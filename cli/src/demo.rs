@@ -56,15 +56,13 @@ pub(crate) fn run(
     out.line("Starting demo scenario: breach")?;
     out.line("Checking cluster services...")?;
     out.flush()?;
-    for service in health::of_cluster(global)?
-        .iter()
-        .filter(|service| !service.is_well)
-    {
-        let (name, url) = (service.name, &service.url);
-        let detail = &service.detail;
-        return Err(CliError::NotFound(format!(
-            "the {name} at {url} is not well: {detail}"
-        )));
+    let services = health::of_cluster(global)?;
+    if let Some(service) = services.iter().find(|service| !service.is_well) {
+        let health::Health {
+            name, url, detail, ..
+        } = service;
+        let words = format!("the {name} at {url} is not well: {detail}");
+        return Err(CliError::NotFound(words));
     }
     out.line("Gateway reachable")?;
     out.line("Registering demo agents...")?;

@@ -20,4 +20,4 @@ pub use findings::Findings;
 pub use fold::fold;
 pub use place::{Leaf, Place};
 pub use recognise::Signal;
-pub use rule::{Form, Rule, ToolSet, Words};
+pub use rule::{Form, Reach, Rule, ToolSet, Words};

@@ -132,6 +132,8 @@ signals! {
     SqlCut = "sql-cut",
     /// A statement that changes or deletes every row.
     SqlUnbounded = "sql-unbounded",
+    /// A text that is nothing but the beginning of a call, such as `substr(`.
+    BareCall = "bare-call",
     /// A text that is a command by itself.
     ShellCommand = "shell-command",
     /// A separator or substitution and a command behind it.
@@ -178,6 +180,20 @@ pub(crate) fn at(signal: Signal, text: &str, end: usize) -> Option<bool> {
     }
 }
 
+/// The longest text that is nothing but the beginning of a call.
+const BARE_CALL_BYTES_MAX: usize = 40;
+
+/// Whether a text is one name and an opened parenthesis, perhaps closed again.
+fn is_bare_call(text: &str) -> bool {
+    let text = text.trim();
+    let opened = text.strip_suffix(')').unwrap_or(text).trim_end();
+    let name = opened.strip_suffix('(').map(str::trim_end);
+    text.len() <= BARE_CALL_BYTES_MAX
+        && name.is_some_and(|name| {
+            name.len() >= 3 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        })
+}
+
 /// Runs every recogniser for which the text has the necessary characters.
 pub(crate) fn signals(
     text: &str,
@@ -219,8 +235,16 @@ pub(crate) fn signals(
             if traits.any(separated.with(argued)) && !prose.holds() {
                 shell::recognise(text, &mut signals);
             }
-            if traits.any(Traits::PERCENT) {
+            if traits.any(
+                Traits::PERCENT
+                    .with(Traits::EQUALS)
+                    .with(Traits::DOT)
+                    .with(Traits::DIGIT),
+            ) {
                 shell::recognise_loop(text, &mut signals);
+            }
+            if traits.any(Traits::PAREN) && is_bare_call(text) {
+                signals.put(Signal::BareCall, 0);
             }
         }
     }

@@ -25,6 +25,8 @@ pub struct Rule {
     pub literals: Words,
     /// Groups of words, folded; one of each must stand near the literal.
     pub near: Cow<'static, [Words]>,
+    /// On which side of the literal they stand.
+    pub reach: Reach,
     /// How many bytes may lie between the literal and a word of `near`.
     pub within: u16,
     /// A regular expression in the syntax of `regex-lite`, for folded text.
@@ -57,6 +59,18 @@ pub enum Form {
     Any,
     /// Texts that are not written for people: values, commands, payloads.
     Bare,
+    /// Texts that do the thing; not sentences that speak about it.
+    Order,
+}
+
+/// Where the words of `near` stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// On either side of the literal.
+    #[default]
+    Around,
+    /// Behind the literal.
+    After,
 }
 
 /// A list of words in one string, so that a table of them is small.

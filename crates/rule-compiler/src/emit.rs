@@ -34,7 +34,7 @@ pub fn emit(rules: &[RuleSource]) -> String {
             out,
             "    Rule {{ id: Cow::Borrowed({:?}), name: Cow::Borrowed({:?}), category: Cow::Borrowed({:?}), \
              severity: Severity::{severity}, applies_to: SurfaceSet::from_bits({}), literals: {}, \
-             near: Cow::Borrowed(const {{ &[{}] }}), within: {}, pattern: {pattern}, before: {}, signal: {signal}, \
+             near: Cow::Borrowed(const {{ &[{}] }}), reach: Reach::{:?}, within: {}, pattern: {pattern}, before: {}, signal: {signal}, \
              form: Form::{:?}, not_in: ToolSet::from_bits({}), only_in: ToolSet::from_bits({}) }},",
             rule.id,
             rule.name,
@@ -42,6 +42,7 @@ pub fn emit(rules: &[RuleSource]) -> String {
             rule.applies_to.bits(),
             words(&rule.literals),
             near.join(", "),
+            rule.reach,
             rule.within,
             rule.before,
             rule.form,

@@ -1,6 +1,6 @@
 //! A rule as its author writes it.
 
-use clampd_detect::{Form, Rule, Signal, ToolSet, Words, fold};
+use clampd_detect::{Form, Reach, Rule, Signal, ToolSet, Words, fold};
 use clampd_model::{Severity, Surface, SurfaceSet, ToolCategory};
 use serde::Deserialize;
 
@@ -83,6 +83,8 @@ struct RuleToml {
     short_literals: Option<String>,
     #[serde(default)]
     near: Vec<Group>,
+    #[serde(default)]
+    reach: ReachToml,
     within: Option<u16>,
     pattern: Option<String>,
     #[serde(default)]
@@ -111,6 +113,15 @@ enum FormToml {
     #[default]
     Any,
     Bare,
+    Order,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+enum ReachToml {
+    #[default]
+    Around,
+    After,
 }
 
 /// Words of one group: in place, or a list's.
@@ -195,6 +206,10 @@ impl RuleToml {
                 applies_to: self.applies_to.into_iter().collect::<SurfaceSet>(),
                 literals: literals.iter().collect(),
                 near: near.into(),
+                reach: match self.reach {
+                    ReachToml::Around => Reach::Around,
+                    ReachToml::After => Reach::After,
+                },
                 within: self.within.unwrap_or(WITHIN_DEFAULT),
                 pattern: self.pattern.map(Into::into),
                 before: self.before,
@@ -202,6 +217,7 @@ impl RuleToml {
                 form: match self.form {
                     FormToml::Any => Form::Any,
                     FormToml::Bare => Form::Bare,
+                    FormToml::Order => Form::Order,
                 },
                 not_in: set(self.not_in),
                 only_in: set(self.only_in),

@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             rows.push((times.min().unwrap_or_default(), name, surface));
         }
     }
-    rows.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+    rows.sort_unstable_by_key(|(took, ..)| std::cmp::Reverse(*took));
     for (took, name, surface) in rows {
         println!("{took:>12.2?}  {name} ({})", surface.as_str());
     }

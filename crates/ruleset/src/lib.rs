@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use clampd_detect::{Form, Rule, Signal, ToolSet, Words};
+use clampd_detect::{Form, Reach, Rule, Signal, ToolSet, Words};
 use clampd_model::{Severity, SurfaceSet};
 
 include!(concat!(env!("OUT_DIR"), "/rules.rs"));

@@ -1,5 +1,7 @@
 //! What the built-in rules promise, as a user sees it.
 
+#![expect(clippy::unwrap_used, reason = "a panic in a test is a failed promise")]
+
 use std::time::{Duration, Instant};
 
 use clampd_detect::{Detector, Findings, Leaf, Place};

@@ -6,7 +6,7 @@ use crate::{
     findings::Collected,
     limits,
     recognise::{self, Prose, Signals},
-    rule::{Form, Rule},
+    rule::{Form, Reach, Rule},
     traits::Traits,
 };
 
@@ -84,7 +84,8 @@ pub(super) fn judge(
             continue;
         }
         let pattern = index.patterns.get(usize::from(at)).and_then(Option::as_ref);
-        let found = matches(rule, pattern, of_rule, text, &signals);
+        let found = matches(rule, pattern, of_rule, text, &signals)
+            .filter(|(offset, _)| rule.form != Form::Order || !prose.mentions(*offset));
         note(rule, found, context, decodings, collected);
     }
     for (signal, seen) in signals.iter() {
@@ -92,7 +93,8 @@ pub(super) fn judge(
             let Some(rule) = rules.get(usize::from(*at)) else {
                 continue;
             };
-            if context.admits(rule) && fits(rule, &prose) {
+            let mentioned = rule.form == Form::Order && prose.mentions(seen.0);
+            if context.admits(rule) && fits(rule, &prose) && !mentioned {
                 note(rule, Some(seen), context, decodings, collected);
             }
         }
@@ -173,7 +175,7 @@ impl RuleSet {
 
 /// Whether the text has the form that the rule is for.
 fn fits(rule: &Rule, prose: &Prose<'_>) -> bool {
-    rule.form == Form::Any || !prose.holds()
+    rule.form != Form::Bare || !prose.holds()
 }
 
 /// The hits, each word's and all words' number bounded. Texts with few hits pay nothing for it.
@@ -318,7 +320,10 @@ fn is_near(rule: &Rule, candidates: &[Candidate], gate: &Candidate, text: &str) 
         candidates.iter().any(|candidate| {
             usize::from(candidate.group) == group
                 && candidate.start <= gate.end.saturating_add(within)
-                && gate.start <= candidate.end.saturating_add(within)
+                && match rule.reach {
+                    Reach::Around => gate.start <= candidate.end.saturating_add(within),
+                    Reach::After => gate.end <= candidate.start,
+                }
                 && begins_word(text, candidate)
         })
     })

@@ -38,7 +38,7 @@ fn tag(rest: &[u8], start: usize, signals: &mut Signals) {
         .take_while(|b| !b.is_ascii_alphabetic())
         .count();
     let skipped = rest.get(..skip).unwrap_or_default();
-    if skipped.contains(&b'/') && !skipped.contains(&b';') {
+    if skipped.contains(&b'/') {
         return;
     }
     let after = rest.get(skip..).unwrap_or_default();
@@ -53,7 +53,7 @@ fn tag(rest: &[u8], start: usize, signals: &mut Signals) {
     let name = after.get(..name_length).unwrap_or_default();
     let end = tag_end(after);
     let attributes = after.get(name_length..end).unwrap_or_default();
-    if skip == 0 && runs(name, attributes) {
+    if skipped.iter().all(|b| *b == b';') && runs(name, attributes) {
         signals.put(Signal::ActiveElement, start);
     }
     if has_handler(attributes) {
@@ -102,7 +102,7 @@ fn runs(name: &[u8], attributes: &[u8]) -> bool {
 /// Whether an `on…=` attribute stands in a tag's attributes.
 fn has_handler(attributes: &[u8]) -> bool {
     let mut at = 0;
-    while let Some(found) = attributes.get(at..).and_then(|rest| find_on(rest)) {
+    while let Some(found) = attributes.get(at..).and_then(find_on) {
         let start = at + found;
         let before = start
             .checked_sub(1)

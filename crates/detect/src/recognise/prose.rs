@@ -30,6 +30,46 @@ impl<'t> Prose<'t> {
     }
 }
 
+impl Prose<'_> {
+    /// Whether the text is a sentence that speaks about what stands at `offset` instead of doing
+    /// it: it is quoted there, or introduced as an example, and the sentence asks or explains.
+    pub(crate) fn mentions(&self, offset: u32) -> bool {
+        const EXPLAINING: &[&str] = &[
+            "what does",
+            "what is",
+            "mean",
+            "explain",
+            "example",
+            "such as",
+            "phrases like",
+            "prompt injection",
+            "sql injection",
+            "attacks like",
+            "attackers",
+            "detect",
+            "e.g.",
+            "was bedeutet",
+            "que significa",
+            "que signifie",
+            "什么意思",
+            "どういう意味",
+        ];
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let before = self.text.get(..offset).unwrap_or_default().trim_end();
+        let introduced = before.ends_with(['"', '\'', '`', '(', '«', '「'])
+            || ["like", "as", "example", "phrase", "e.g."]
+                .iter()
+                .any(|word| before.ends_with(word));
+        self.text.len() <= MENTION_BYTES_MAX
+            && introduced
+            && self.holds()
+            && EXPLAINING.iter().any(|cue| self.text.contains(cue))
+    }
+}
+
+/// The longest text that is taken for a question about an attack.
+const MENTION_BYTES_MAX: usize = 400;
+
 /// Whether most of the words of a folded text are plain words of some language.
 fn is_prose(text: &str) -> bool {
     let mut words = 0;

@@ -15,7 +15,8 @@ pub(super) fn recognise(text: &str, signals: &mut Signals) {
         let next = bytes.get(at + 1);
         let opens = match byte {
             b'|' => !table || next == Some(&b'|'),
-            b';' | b'&' | b'\n' | b'`' => true,
+            b'\n' => !table,
+            b';' | b'&' | b'`' => true,
             b'(' => at > 0 && matches!(bytes.get(at - 1), Some(b'$' | b'<' | b'>' | b'`')),
             b'\\' => next == Some(&b'n'),
             b'{' => next.is_some_and(|b| *b == b',') || at == 0,
@@ -32,23 +33,29 @@ pub(super) fn recognise(text: &str, signals: &mut Signals) {
         let Some(rest) = text.get(at + skip..) else {
             continue;
         };
-        if is_command(rest, *byte != b'\n' && *byte != b'&') {
+        if is_command(rest, *byte != b'\n' && *byte != b'&', table) {
             signals.put(Signal::ShellInjection, at);
         }
     }
-    if is_batch_condition(text) || (is_command(text, true) && is_telling(text)) {
+    if is_batch_condition(text) || (is_command(text, true, table) && is_telling(text)) {
         signals.put(Signal::ShellCommand, 0);
     }
     // A quote closed at the start, then a command: what a value in quotes is broken with.
     let broken = text.trim_start_matches(['\'', '"', ')', ' ']);
-    if broken.len() < text.len() && text.starts_with(['\'', '"']) && is_command(broken, false) {
+    if broken.len() < text.len()
+        && text.starts_with(['\'', '"'])
+        && is_command(broken, false, table)
+    {
         signals.put(Signal::ShellInjection, 0);
     }
 }
 
-/// Notes a loop of cmd.exe, whose words may pass for a sentence's.
+/// Notes a loop or condition of cmd.exe, whose words may pass for a sentence's.
 pub(super) fn recognise_loop(text: &str, signals: &mut Signals) {
     let text = text.trim_start_matches(['&', '|', ';', ' ', '"', '\'']);
+    if is_batch_condition(text) {
+        signals.put(Signal::ShellCommand, 0);
+    }
     let Some(rest) = text.strip_prefix("for") else {
         return;
     };
@@ -83,7 +90,7 @@ fn is_telling(text: &str) -> bool {
         nc ncat netcat nslookup powershell pwsh iwr iex irm wmic certutil bitsadmin mshta regsvr32 \
         rundll32 cmd busybox cpulimit chef-client chef-shell chef-vault chef-solo ansible-config \
         ansible-console ansible-doc ansible-playbook ansible-vault cscli lastlogin uconv rmt \
-        time nohup strace c89 c99 bash sh perl python php ruby type socat msfvenom";
+        alias time nohup strace c89 c99 bash sh perl python php ruby type socat msfvenom";
     let bare = text.trim_start_matches(['"', '\'', ' ']);
     let end = bare
         .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '/' | '_')))
@@ -96,7 +103,7 @@ fn is_telling(text: &str) -> bool {
 }
 
 /// Whether the text begins with a command and what a command would have behind it.
-fn is_command(text: &str, alone: bool) -> bool {
+fn is_command(text: &str, alone: bool, table: bool) -> bool {
     let text = text.trim_start_matches([' ', '&', '|', ';', '`', '(', '\n', ',', '{', '@']);
     let text = ["time ", "sudo ", "exec ", "command ", "nohup ", "env "]
         .iter()
@@ -128,12 +135,17 @@ fn is_command(text: &str, alone: bool) -> bool {
     let spaced = rest.starts_with([' ', '+', '\'', '"', '$', '<', '{', '\t', '\n']);
     match first {
         None => !is_english(name) && (alone || name.len() >= 5),
-        Some(b';' | b'|' | b'&' | b'`' | b')' | b'#' | b'>' | b'<' | b'\n' | b'}') => true,
+        Some(b';' | b'|' | b'&' | b'`' | b')' | b'#' | b'>' | b'<' | b'\n' | b'}') => {
+            !(table && is_english(name))
+        }
         Some(b'-' | b'/' | b'$' | b'%' | b'~' | b'\\' | b'*' | b'.' | b'?' | b'{') => spaced,
         Some(b'0'..=b'9') => spaced && matches!(name, "sleep" | "ping" | "timeout" | "kill"),
         Some(b'a'..=b'z') => {
-            spaced && (TALKING.contains(&name) || argument.contains(['/', '\\', '=']))
-                || spaced && argument.starts_with("c:")
+            spaced
+                && (TALKING.contains(&name)
+                    || !is_english(name)
+                    || argument.contains(['/', '\\', '='])
+                    || argument.starts_with("c:"))
         }
         _ => false,
     }
@@ -306,6 +318,7 @@ const COMMANDS: &[&str] = &[
     "aa-exec",
     "ab",
     "agetty",
+    "alias",
     "alpine",
     "ansible-config",
     "ansible-console",
@@ -315,6 +328,7 @@ const COMMANDS: &[&str] = &[
     "ansible-vault",
     "apt",
     "apt-get",
+    "aptitude",
     "arch-nspawn",
     "aria2c",
     "arp",
@@ -362,6 +376,7 @@ const COMMANDS: &[&str] = &[
     "certbot",
     "certutil",
     "check_by_ssh",
+    "chef",
     "chef-client",
     "chef-shell",
     "chef-solo",
@@ -490,6 +505,7 @@ const COMMANDS: &[&str] = &[
     "irb",
     "irm",
     "ispell",
+    "iwmi",
     "iwr",
     "java",
     "jjs",
@@ -633,6 +649,8 @@ const COMMANDS: &[&str] = &[
     "rm",
     "rmdir",
     "rmt",
+    "rmt-dump",
+    "rmt-tar",
     "rpm",
     "rpmdb",
     "rpmquery",

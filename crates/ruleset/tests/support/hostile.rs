@@ -6,7 +6,8 @@ use super::encode::base64;
 pub(crate) fn texts() -> Vec<(&'static str, String)> {
     const SIZE: usize = 128 * 1024;
     let fill = |piece: &str| {
-        piece.repeat(SIZE / piece.len() + 1)[..]
+        piece
+            .repeat(SIZE / piece.len() + 1)
             .chars()
             .take(SIZE)
             .collect()

@@ -8,10 +8,8 @@ pub(super) fn recognise(rest: &[u8], length: usize, at: usize, signals: &mut Sig
     let Some(word) = rest.get(..length) else {
         return;
     };
-    if length == 2 {
-        if rest.get(2) == Some(&b' ') && spaced_nino(rest) {
-            signals.put(Signal::UkNino, at);
-        }
+    if length == 2 && rest.get(2) == Some(&b' ') && spaced_nino(rest) {
+        signals.put(Signal::UkNino, at);
     }
     if length >= 4 && is_iban_start(word) && iban(rest) {
         signals.put(Signal::Iban, at);
