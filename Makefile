@@ -47,6 +47,7 @@ status: ## Say whether the stack is up
 .PHONY: filter
 filter: ## Build the Envoy filter (WebAssembly)
 	@cargo build --release --target wasm32-wasip1 -p clampd-filter
+	@filter/optimise/optimise.sh $(WASM)
 
 .PHONY: control-plane
 control-plane: ## Build the control plane
