@@ -102,9 +102,9 @@ rules-doc: ## Write docs/rules.md from the rules
 
 ##@ Measuring
 .PHONY: bench
-bench: filter control-plane ## What the filter costs: a table and target/bench.json
+bench: filter control-plane ## What the filter costs: a table and target/bench.json [BENCH=--write]
 	@cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench-tool
-	@$(PYTHON) tests/bench/bench.py
+	@$(PYTHON) tests/bench/bench.py $(BENCH)
 
 .PHONY: eval
 eval: cli ## Recall and false positives over a corpus: make eval CORPUS=dir [EVAL=--update]

@@ -37,7 +37,12 @@ def clampd(gateway: Gateway, tmp_path: Path) -> Run:
     def run(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         command = [str(CLAMPD), *arguments]
         return subprocess.run(
-            command, env=env | changes, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
+            command,
+            env=env | changes,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_MAX,
+            check=False,
         )
 
     return run

@@ -85,6 +85,9 @@ def test_the_core_reads_no_clock_and_no_environment(crate: str) -> None:
 def test_what_a_document_names_is_there(document: str) -> None:
     text = (ROOT / document).read_text()
     linked = re.findall(r"\]\(([^)#:]+)\)", text)
-    named = re.findall(r"`((?:crates|filter|control-plane|cli|envoy|examples|tests|docs|rules|istio)/[^`*…<>]*)`", text)
+    named = re.findall(
+        r"`((?:crates|filter|control-plane|cli|envoy|examples|tests|docs|rules|istio)/[^`*…<>]*)`",
+        text,
+    )
     missing = [path for path in linked + named if not (ROOT / path.split()[0].rstrip("/")).exists()]
     assert missing == []
