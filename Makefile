@@ -47,6 +47,7 @@ status: ## Say whether the stack is up
 .PHONY: filter
 filter: ## Build the Envoy filter (WebAssembly)
 	@cargo build --release --target wasm32-wasip1 -p clampd-filter
+	@filter/optimise/optimise.sh $(WASM)
 
 .PHONY: control-plane
 control-plane: ## Build the control plane
@@ -74,7 +75,7 @@ test-wasm: $(RUNNER) ## The pure crates' tests in WebAssembly, under Node
 	  cargo test --target wasm32-unknown-unknown --tests $(PURE_PACKAGES)
 
 .PHONY: test-e2e
-test-e2e: filter control-plane .venv/ready ## The promises of the whole, on a real Envoy
+test-e2e: filter control-plane cli .venv/ready ## The promises of the whole, on a real Envoy
 	@$(PYTHON) envoy/fetch.py >/dev/null
 	@.venv/bin/python -m pytest tests/e2e -c tests/e2e/pytest.ini
 
@@ -96,14 +97,14 @@ fmt: ## Format the sources
 	@cargo fmt --all
 
 .PHONY: rules-doc
-rules-doc: cli ## Write docs/rules.md from the rules
-	@target/service/clampd rules doc rules > docs/rules.md
+rules-doc: ## Write docs/rules.md from the rules
+	@cargo run --quiet -p clampd-cli -- rules doc rules > target/rules.md && mv target/rules.md docs/rules.md
 
 ##@ Measuring
 .PHONY: bench
-bench: filter control-plane ## What the filter costs: a table and target/bench.json
+bench: filter control-plane ## What the filter costs: a table and target/bench.json [BENCH=--write]
 	@cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench-tool
-	@$(PYTHON) tests/bench/bench.py
+	@$(PYTHON) tests/bench/bench.py $(BENCH)
 
 .PHONY: eval
 eval: cli ## Recall and false positives over a corpus: make eval CORPUS=dir [EVAL=--update]

@@ -5,8 +5,10 @@ use clap::{Parser, Subcommand};
 use crate::{
     agent::{AgentVerb, KillArguments},
     audit::AuditVerb,
+    auto_kill::AutoKillVerb,
     cluster::ClusterVerb,
     context::{ConfigVerb, ContextVerb},
+    demo::DemoArguments,
     global::Global,
     key::KeyVerb,
     policy::PolicyVerb,
@@ -37,6 +39,9 @@ pub(crate) enum Verb {
     Agent(AgentVerb),
     /// Emergency kill switch
     Kill(KillArguments),
+    /// Show and change when agents are killed without an order
+    #[command(subcommand)]
+    AutoKill(AutoKillVerb),
     /// Show and change policies
     #[command(subcommand)]
     Policy(PolicyVerb),
@@ -54,6 +59,8 @@ pub(crate) enum Verb {
     Cluster(ClusterVerb),
     /// Live TUI dashboard: real-time monitoring
     Watch(WatchArguments),
+    /// Run a live demo with real agents, calls and kills
+    Demo(DemoArguments),
     /// Fire attacks at the gateway and report what was blocked, flagged or allowed
     Test(TrialArguments),
     /// See what the rules are, and try them

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use self::events::Events;
 use crate::{
     Outcome,
-    control_plane::{ControlPlane, list_of},
+    control_plane::{ControlPlane, list_of, text_of},
     error::CliError,
     global::Global,
     output::Output,
@@ -37,6 +37,8 @@ pub(crate) enum AuditVerb {
         #[arg(short, long)]
         follow: bool,
     },
+    /// Walk along the chain of events; the exit code is 1 when one is missing or altered
+    Verify,
 }
 
 /// Runs a verb of `audit`.
@@ -48,6 +50,7 @@ pub(crate) fn run(
     let control_plane = ControlPlane::of(global)?;
     match verb {
         AuditVerb::Query { sql } => query(&control_plane, sql, global, out)?,
+        AuditVerb::Verify => return verify(&control_plane, global, out),
         AuditVerb::Tail { lines, follow } => tail(&control_plane, *lines, *follow, global, out)?,
     }
     Ok(Outcome::AsWanted)
@@ -77,6 +80,34 @@ fn query(
         out.line("There are more rows than these.")?;
     }
     Ok(())
+}
+
+fn verify(
+    control_plane: &ControlPlane,
+    global: &Global,
+    out: &mut Output,
+) -> Result<Outcome, CliError> {
+    let check = control_plane.get("/v1/audit/verify")?;
+    let number = |field: &str| check.get(field).and_then(Value::as_u64);
+    let is_valid = check
+        .get("valid")
+        .and_then(Value::as_bool)
+        .unwrap_or_default();
+    if global.json {
+        out.json_line(&check)?;
+    } else if is_valid {
+        let events = number("events").unwrap_or_default();
+        out.line(format!("✓ {events} events, each as it was written"))?;
+        out.line(format!("  head {}", text_of(&check, "head")))?;
+    } else {
+        let broken = number("broken_at").map_or_else(String::new, |at| format!(" {at}"));
+        out.line(format!("✗ event{broken} is missing or altered"))?;
+    }
+    Ok(if is_valid {
+        Outcome::AsWanted
+    } else {
+        Outcome::NotAsWanted
+    })
 }
 
 fn cell(value: &Value) -> String {

@@ -83,11 +83,16 @@ pub(crate) fn run_config(
     }
     let config = Config::local();
     config.write(&path)?;
-    out.line(format!("Config written to {}", shown(&path)))?;
-    out.line(format!(
-        "Default context '{}' created.",
-        config.current_context
-    ))?;
+    let created = &config.current_context;
+    let line = format!(
+        "Config written to {}\nDefault context '{created}' created.",
+        shown(&path)
+    );
+    out.done(
+        global,
+        line,
+        &json!({ "config": path, "current_context": created }),
+    )?;
     Ok(Outcome::AsWanted)
 }
 
@@ -104,11 +109,13 @@ pub(crate) fn run(
         ContextVerb::Add(arguments) => {
             let name = arguments.name.clone();
             config.add(arguments.context()?, arguments.replace, &path)?;
-            out.line(format!("Context '{name}' added."))?;
+            let added = json!({ "added": name });
+            out.done(global, format!("Context '{name}' added."), &added)?;
         }
         ContextVerb::Use { name } => {
             config.choose(&name, &path)?;
-            out.line(format!("Switched to context '{name}'."))?;
+            let used = json!({ "current_context": name });
+            out.done(global, format!("Switched to context '{name}'."), &used)?;
         }
         ContextVerb::Show { name } => {
             let context = match name {

@@ -83,7 +83,8 @@ pub(crate) fn run(verb: &KeyVerb, global: &Global, out: &mut Output) -> Result<O
         }
         KeyVerb::Delete { id } => {
             control_plane.delete(&format!("/v1/keys/{}", path_segment(id)))?;
-            out.line(format!("Key {id} deleted"))?;
+            let deleted = json!({ "deleted": id });
+            out.done(global, format!("Key {id} deleted"), &deleted)?;
         }
     }
     Ok(Outcome::AsWanted)

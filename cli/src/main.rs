@@ -6,9 +6,11 @@
 mod agent;
 mod arguments;
 mod audit;
+mod auto_kill;
 mod cluster;
 mod context;
 mod control_plane;
+mod demo;
 mod error;
 mod gateway;
 mod global;
@@ -73,12 +75,14 @@ fn run(arguments: Arguments, out: &mut Output) -> Result<Outcome, CliError> {
     match verb {
         Verb::Agent(verb) => agent::run(verb, global, out),
         Verb::Kill(arguments) => agent::kill(&arguments, global, out),
+        Verb::AutoKill(verb) => auto_kill::run(&verb, global, out),
         Verb::Policy(verb) => policy::run(&verb, global, out),
         Verb::Tool(verb) => tool::run(&verb, global, out),
         Verb::Key(verb) => key::run(&verb, global, out),
         Verb::Audit(verb) => audit::run(&verb, global, out),
         Verb::Cluster(verb) => cluster::run(&verb, global, out),
         Verb::Watch(arguments) => watch::run(&arguments, global, out),
+        Verb::Demo(arguments) => demo::run(&arguments, global, out),
         Verb::Test(arguments) => trial::run(&arguments, global, out),
         Verb::Rules(verb) => rules::run(&verb, global, out),
         Verb::Scan(arguments) => scan::run(&arguments, out),

@@ -5,6 +5,9 @@
 use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
+use serde_json::Value;
+
+use crate::global::Global;
 
 /// Where a verb writes what it was asked for.
 pub(crate) struct Output(BufWriter<Box<dyn Write>>);
@@ -30,6 +33,20 @@ impl Output {
     pub(crate) fn json_line(&mut self, value: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.0, value)?;
         self.0.write_all(b"\n")
+    }
+
+    /// Says that something was done: as a line, or with `--json` as JSON.
+    pub(crate) fn done(
+        &mut self,
+        global: &Global,
+        line: impl AsRef<str>,
+        value: &Value,
+    ) -> io::Result<()> {
+        if global.json {
+            self.json_line(value)
+        } else {
+            self.line(line)
+        }
     }
 
     /// Hands on what was gathered.

@@ -136,7 +136,8 @@ pub(crate) fn run(
         }
         PolicyVerb::Delete { id } => {
             control_plane.delete(&format!("/v1/policies/{}", path_segment(id)))?;
-            out.line(format!("Policy {id} deleted"))?;
+            let deleted = json!({ "deleted": id });
+            out.done(global, format!("Policy {id} deleted"), &deleted)?;
         }
     }
     Ok(Outcome::AsWanted)

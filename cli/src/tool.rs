@@ -92,7 +92,8 @@ pub(crate) fn run(verb: &ToolVerb, global: &Global, out: &mut Output) -> Result<
         }
         ToolVerb::Delete { name } => {
             control_plane.delete(&path(name))?;
-            out.line(format!("Tool {name} deleted"))?;
+            let deleted = json!({ "deleted": name });
+            out.done(global, format!("Tool {name} deleted"), &deleted)?;
         }
     }
     Ok(Outcome::AsWanted)

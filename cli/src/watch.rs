@@ -58,20 +58,22 @@ pub(crate) fn run(
         let wanted = "`watch` needs a terminal; `watch --once` prints the screen as text";
         return Err(CliError::Usage(wanted.to_owned()));
     }
-    // What is wrong with the context is better told on a plain terminal.
-    let first = feed::look(global, &mut None)?;
-    let mut screen = Screen::default();
-    screen.show(first);
-    live(&mut screen, Feed::start(global.clone()))?;
+    show(global)?;
     Ok(Outcome::AsWanted)
 }
 
-/// Shows the screen until `q`, whatever becomes of the cluster.
-fn live(screen: &mut Screen, feed: Feed) -> io::Result<()> {
+/// Shows the screen until `q`, whatever becomes of the cluster meanwhile.
+pub(crate) fn show(global: &Global) -> Result<(), CliError> {
+    // What is wrong with the context is better told on a plain terminal.
+    let mut events = None;
+    let first = feed::look(global, &mut events)?;
+    let mut screen = Screen::default();
+    screen.show(first);
+    let feed = Feed::start(global.clone(), events);
     let mut terminal = ratatui::try_init()?;
-    let shown = watch(&mut terminal, screen, &feed);
+    let shown = watch(&mut terminal, &mut screen, &feed);
     ratatui::try_restore()?;
-    shown
+    Ok(shown?)
 }
 
 fn watch(terminal: &mut DefaultTerminal, screen: &mut Screen, feed: &Feed) -> io::Result<()> {

@@ -7,7 +7,7 @@ both. Closed loop: 16 connections send as fast as they are answered; from it com
 and Envoy's CPU time a request. Fixed rate: 40 % of what the slower one could do; from it come the
 latencies, counted from the moment that a request was due. Load goes to loopback only.
 
-    bench.py [--seconds 2] [--rounds 3] [--workers 1,2] [--bodies 1,16,128]
+    bench.py [--seconds 2] [--rounds 3] [--workers 1,2] [--bodies 1,16,128] [--write]
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from stack import Ports, Stack  # noqa: E402
 
 TOOL = ROOT / "target/bench-tool/release/clampd-bench"
 RESULT = ROOT / "target/bench.json"
+DOCUMENT = ROOT / "docs/performance.md"
 CONNECTIONS = 16
 FIXED_SHARE = 0.4
 MINTS = ("none", "local", "exchange")
@@ -82,7 +83,9 @@ class Bench:
         processes = self.stack.processes
         processes.stop("envoy")
         processes.stop("envoy-plain")
-        self.stack.start_envoy(changes={"mint": "exchange" if mint == "none" else mint})
+        self.stack.start_envoy(
+            changes={"mint": "exchange" if mint == "none" else mint, "trace": "off"}
+        )
         plain = self.stack.run_dir / "plain.yaml"
         plain.write_text(without_filter(self.stack, *self.plain_ports))
         command = [str(envoy_path()), "--config-path", str(plain), "--disable-hot-restart"]
@@ -206,6 +209,18 @@ def format_row(row: dict[str, Any]) -> str:
     return "| " + " | ".join(str(row[column]) for column in COLUMNS) + " |"
 
 
+def table(rows: list[dict[str, Any]]) -> str:
+    head = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    return "\n".join(head + [format_row(row) for row in rows]) + "\n"
+
+
+def write_document(rows: list[dict[str, Any]]) -> None:
+    """Replaces the table of `docs/performance.md`."""
+    fresh = f"<!-- bench -->\nMachine: {machine()}.\n\n{table(rows)}<!-- /bench -->"
+    marked = r"<!-- bench -->.*<!-- /bench -->"
+    DOCUMENT.write_text(re.sub(marked, lambda _: fresh, DOCUMENT.read_text(), flags=re.S))
+
+
 def numbers(text: str) -> list[int]:
     return [int(number) for number in text.split(",")]
 
@@ -217,10 +232,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=numbers, default=[1, 2])
     parser.add_argument("--bodies", type=numbers, default=[1, 16, 128], help="KiB")
-    bench = Bench(parser.parse_args())
+    parser.add_argument("--write", action="store_true", help="write it to docs/performance.md too")
+    options = parser.parse_args()
+    bench = Bench(options)
     began = time.monotonic()
     print(f"machine: {machine()}\n")
-    print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS))
+    print(table([]), end="", flush=True)
     try:
         rows = bench.run()
     except (StackError, FetchError, OSError, ValueError) as error:
@@ -229,6 +246,8 @@ def main() -> int:
     finally:
         bench.stack.down()
     RESULT.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=2) + "\n")
+    if options.write:
+        write_document(rows)
     print(f"\nwritten to {RESULT.relative_to(ROOT)} after {time.monotonic() - began:.0f} s")
     return 0
 

@@ -269,7 +269,9 @@ def main() -> int:
     for table, title in titles.items():
         if table == "groups" or not arguments.brief:
             print_tallies(title, tallies[table], then.get(table, {}) if is_same else {})
-    print(f"\n{scans} scans in {seconds:.2f} CPU-seconds: {scans / max(seconds, 1e-9):,.0f} a second")
+    print(
+        f"\n{scans} scans in {seconds:.2f} CPU-seconds: {scans / max(seconds, 1e-9):,.0f} a second"
+    )
     if arguments.update:
         SNAPSHOT.write_text(json.dumps(now, indent=1, ensure_ascii=False) + "\n")
         print(f"written to {SNAPSHOT.relative_to(ROOT)}")

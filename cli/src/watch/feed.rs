@@ -40,10 +40,11 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn start(global: Global) -> Self {
+    /// Goes on where the first look left the trail.
+    pub(super) fn start(global: Global, events: Option<Events>) -> Self {
         let (send_seen, seen) = mpsc::sync_channel(SEEN_MAX);
         let (wishes, wished) = mpsc::channel();
-        thread::spawn(move || ask(&global, &send_seen, &wished));
+        thread::spawn(move || ask(&global, events, &send_seen, &wished));
         Self { seen, wishes }
     }
 
@@ -58,8 +59,12 @@ impl Feed {
     }
 }
 
-fn ask(global: &Global, seen: &SyncSender<Seen>, wished: &Receiver<Wish>) {
-    let mut events = None;
+fn ask(
+    global: &Global,
+    mut events: Option<Events>,
+    seen: &SyncSender<Seen>,
+    wished: &Receiver<Wish>,
+) {
     loop {
         let note = match wished.recv_timeout(INTERVAL) {
             Ok(Wish::Kill(id)) => Some(match kill(global, &id) {

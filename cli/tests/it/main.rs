@@ -8,9 +8,12 @@
     reason = "a panic here is a failed promise, not an outage"
 )]
 
+mod agents;
+mod audit;
 mod clampd;
 mod context;
 mod operator;
 mod rules;
 mod scan;
 mod scene;
+mod tls;

@@ -18,7 +18,7 @@ pub(crate) struct Scene {
     pub(crate) url: String,
     running: Option<Running>,
     runtime: Runtime,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl Scene {
@@ -39,7 +39,7 @@ impl Scene {
             keys,
             running: Some(running),
             runtime,
-            _data: data,
+            data,
         }
     }
 
@@ -59,6 +59,13 @@ impl Scene {
     pub(crate) fn role(&self, role: &str) -> Clampd {
         let made = self.admin().json(&["key", "create", "--role", role]);
         self.clampd(made["key"].as_str().unwrap())
+    }
+
+    /// Changes the database behind the service's back.
+    pub(crate) fn alter(&self, sql: &str) {
+        let path = self.data.path().join("data/clampd.db");
+        let database = rusqlite::Connection::open(path).unwrap();
+        assert_eq!(database.execute(sql, ()).unwrap(), 1);
     }
 
     /// Sends audit events as a gateway does.

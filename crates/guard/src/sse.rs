@@ -149,6 +149,9 @@ impl Event {
 mod tests {
     use super::{Event, SseError, SseReader};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     fn read(chunks: &[&[u8]]) -> Result<Vec<Event>, SseError> {
         let mut reader = SseReader::new(64);
         let mut events = Vec::new();

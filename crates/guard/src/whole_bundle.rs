@@ -128,6 +128,9 @@ impl WholeBundle {
 mod tests {
     use serde_json::{Value, json};
 
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
     use super::WholeBundle;
     use crate::{Snapshot, SnapshotError};
 
