@@ -97,8 +97,8 @@ fmt: ## Format the sources
 	@cargo fmt --all
 
 .PHONY: rules-doc
-rules-doc: cli ## Write docs/rules.md from the rules
-	@target/service/clampd rules doc rules > docs/rules.md
+rules-doc: ## Write docs/rules.md from the rules
+	@cargo run --quiet -p clampd-cli -- rules doc rules > target/rules.md && mv target/rules.md docs/rules.md
 
 ##@ Measuring
 .PHONY: bench

@@ -8,7 +8,7 @@ const PLAIN_WORDS_MIN: usize = 5;
 /// Letters of a script without spaces that make a sentence.
 const UNSPACED_LETTERS_MIN: usize = 12;
 /// Words that are looked at.
-const WORDS_MAX: usize = 400;
+const WORDS_MAX: usize = 96;
 
 /// Whether a text is prose, found out when first asked.
 pub(crate) struct Prose<'t> {
