@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use clampd_detect::{Detector, Findings, Leaf, Place};
+use clampd_detect::{Detector, Findings, Form, Leaf, Place, Rule, fold};
 use clampd_model::{Surface, ToolCategory};
 use clampd_ruleset::RULES;
 use proptest::prelude::*;
@@ -398,5 +398,73 @@ proptest! {
             let text = format!("{before}. {payload}. {after}");
             prop_assert!(blocks(&say(&detector, Surface::Prompt, &text)), "{}", text);
         }
+    }
+}
+
+/// What the rules that are a literal and a pattern alone find in a folded text when every
+/// literal is looked for one by one and every pattern runs to the end of the text.
+fn found_naively(folded: &str) -> Vec<String> {
+    let plain = |rule: &&Rule| {
+        rule.signal.is_none()
+            && rule.near.is_empty()
+            && rule.form == Form::Any
+            && rule.only_in.is_empty()
+            && rule.applies_to.contains(Surface::Prompt)
+    };
+    let matches = |rule: &Rule| {
+        let Some(pattern) = &rule.pattern else {
+            return false;
+        };
+        let regex = regex_lite::Regex::new(pattern).unwrap();
+        let places = rule
+            .literals
+            .iter()
+            .flat_map(|word| folded.match_indices(word));
+        let mut places = places.map(|(at, _)| at);
+        places.any(|at| match rule.before {
+            0 => regex
+                .find_at(folded, at)
+                .is_some_and(|found| found.start() == at),
+            before => {
+                let mut from = at.saturating_sub(usize::from(before));
+                while !folded.is_char_boundary(from) {
+                    from -= 1;
+                }
+                regex.find_at(folded, from).is_some()
+            }
+        })
+    };
+    let found = RULES.iter().filter(plain).filter(|rule| matches(rule));
+    found.map(|rule| rule.id.to_string()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_quick_scan_finds_what_a_naive_one_finds(
+        pieces in prop::collection::vec(
+            prop::sample::select(vec![
+                "drop ", "table ", "users", "; ", "curl ", "http://x.io/i", " | ", "sh", "bash -i ",
+                "rm -rf ", "/", "~", "AKIA", "IOSFODNN7EXAMPLE", "ghp_", "0123456789abcdefghij",
+                "<!entity x ", "jndi:ldap://", "${", "sk_live_", "abcdefghijkl", " ", "\n", "é",
+                "-----BEGIN ", "RSA PRIVATE KEY", "nslookup ", "$(id)", ".x.io", "xmrig ", "-o",
+                "dd if=/dev/zero ", "of=/dev/sda", "webhook.site/a", "eyJhbGciOiJI",
+            ]),
+            0..9,
+        )
+    ) {
+        let text = pieces.concat();
+        let findings = say(&detector(), Surface::Prompt, &text);
+        let mut quick: Vec<String> = findings.findings.iter()
+            .filter(|finding| finding.decodings.is_empty())
+            .map(|finding| finding.rule_id.to_string())
+            .collect();
+        let naive = found_naively(&fold(&text));
+        quick.retain(|id| RULES.iter().any(|rule| {
+            rule.id == *id && rule.pattern.is_some() && rule.signal.is_none()
+                && rule.near.is_empty() && rule.form == Form::Any && rule.only_in.is_empty()
+        }));
+        prop_assert_eq!(quick, naive, "{:?}", text);
     }
 }

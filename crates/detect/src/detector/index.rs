@@ -151,9 +151,10 @@ impl Index {
 #[derive(Debug)]
 pub(super) struct Pattern {
     pub(super) regex: Regex,
-    /// It must begin where the literal begins.
+    /// It must begin where the literal begins. The regex then also takes the character before,
+    /// so that `\b` sees what stands there.
     pub(super) anchored: bool,
-    /// No letter or digit may stand before it. An anchored search does not see that by itself.
+    /// No letter or digit may stand before it: asked first, since it is the cheaper question.
     pub(super) begins_word: bool,
 }
 
@@ -164,7 +165,7 @@ fn compiled(rule: &Rule) -> Result<Option<Pattern>, DetectError> {
     let anchored = rule.before == 0;
     let begins_word = anchored && pattern.starts_with(r"\b");
     let source = if anchored {
-        format!(r"\A(?:{pattern})")
+        format!(r"\A(?s:.)(?:{pattern})")
     } else {
         pattern.to_string()
     };

@@ -275,11 +275,7 @@ fn match_windows<'c>(
         }
         let to = ceil(text, end.saturating_add(limits::WINDOW_BYTES));
         let found = if pattern.anchored {
-            let window = text.get(start..to).unwrap_or_default();
-            pattern
-                .regex
-                .find(window)
-                .map(|found| (start, start + found.end()))
+            anchored(&pattern.regex, text, start, to).map(|end| (start, end))
         } else {
             let from = floor(text, start.saturating_sub(usize::from(rule.before)));
             let window = text.get(..to).unwrap_or_default();
@@ -300,6 +296,18 @@ fn match_windows<'c>(
     first.map(|offset| (offset, count))
 }
 
+/// Where a match ends that begins at `start`. The character before it is shown to the regex.
+fn anchored(regex: &regex_lite::Regex, text: &str, start: usize, to: usize) -> Option<usize> {
+    let before = floor(text, start.checked_sub(1).unwrap_or(start));
+    if start == 0 {
+        let window = format!(" {}", text.get(..to)?);
+        return regex.find(&window).map(|found| found.end() - 1);
+    }
+    regex
+        .find(text.get(before..to)?)
+        .map(|found| before + found.end())
+}
+
 /// Whether a Latin letter, digit or underscore stands right before `at`.
 fn follows_word(text: &str, at: usize) -> bool {
     let before = at.checked_sub(1).and_then(|at| text.as_bytes().get(at));
@@ -308,7 +316,8 @@ fn follows_word(text: &str, at: usize) -> bool {
 
 /// Whether each group of `near` has a word close enough to the gate.
 fn is_near(rule: &Rule, candidates: &[Candidate], gate: &Candidate, text: &str) -> bool {
-    if rule.pattern.is_none() && !begins_word(text, gate) {
+    // In prose a word is a word; in a payload it may stand behind anything.
+    if rule.pattern.is_none() && rule.form != Form::Bare && !begins_word(text, gate) {
         return false;
     }
     if rule.near.is_empty() {

@@ -89,7 +89,8 @@ pub(super) fn recognise_whole(text: &str, signals: &mut Signals) {
     } else {
         false
     };
-    if found {
+    let guarded = [".htaccess", ".htpasswd", "_config.php", ".pass"];
+    if found || (path.contains('/') && guarded.iter().any(|name| path.ends_with(name))) {
         signals.put(Signal::SystemPath, 0);
     }
 }

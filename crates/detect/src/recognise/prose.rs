@@ -5,6 +5,8 @@ use std::cell::OnceCell;
 
 /// Plain words that make a sentence.
 const PLAIN_WORDS_MIN: usize = 5;
+/// Plain words in a row that are a sentence, whatever else stands around it.
+const SENTENCE_WORDS_MIN: usize = 6;
 /// Letters of a script without spaces that make a sentence.
 const UNSPACED_LETTERS_MIN: usize = 12;
 /// Words that are looked at.
@@ -75,14 +77,24 @@ fn is_prose(text: &str) -> bool {
     let mut words = 0;
     let mut plain = 0;
     let mut unspaced = 0;
+    let mut run = 0;
+    let mut longest = 0;
     for word in text.split_ascii_whitespace().take(WORDS_MAX) {
         words += 1;
-        plain += usize::from(is_plain(word));
+        if is_plain(word) {
+            plain += 1;
+            run += 1;
+            longest = longest.max(run);
+        } else {
+            run = 0;
+        }
         if !word.is_ascii() {
             unspaced += word.chars().filter(|c| is_unspaced(*c)).count();
         }
     }
-    unspaced >= UNSPACED_LETTERS_MIN || (plain >= PLAIN_WORDS_MIN && plain * 100 >= words * 55)
+    unspaced >= UNSPACED_LETTERS_MIN
+        || longest >= SENTENCE_WORDS_MIN
+        || (plain >= PLAIN_WORDS_MIN && plain * 100 >= words * 55)
 }
 
 /// Words of statements, which make no sentence.

@@ -73,6 +73,10 @@ fn is_batch_condition(text: &str) -> bool {
     else {
         return false;
     };
+    // What goes on with a parenthesis is a program's condition.
+    if rest.trim_start().starts_with('(') {
+        return false;
+    }
     let rest = rest.trim_start();
     let rest = rest.strip_prefix("/i").map_or(rest, str::trim_start);
     let rest = rest.strip_prefix("not ").map_or(rest, str::trim_start);

@@ -80,7 +80,10 @@ fn is_tautology(read: &[Token<'_>], closed: bool, follows: bool) -> bool {
     }
     let rest = bare(rest);
     match rest.as_slice() {
-        [a, Token::Comparison(_), b, ..] if a.is_literal() && b.is_literal() => same_kind(a, b),
+        [a, Token::Comparison(sign), b, ..] if a.is_literal() && b.is_literal() => {
+            // Two numbers and an "and" between them are mathematics.
+            same_kind(a, b) && (closed || *sign == "=" || first.is_word("or"))
+        }
         [
             Token::Word(a),
             Token::Comparison("="),
@@ -123,7 +126,7 @@ fn is_condition(read: &[Token<'_>], follows: bool) -> bool {
             ..,
         ] => opened,
         [a, Token::Comparison(_), b, ..] => {
-            (a.is_name() || a.is_literal()) && (b.is_literal() || matches!(b, Token::End) || opened)
+            a.is_name() && (b.is_literal() || matches!(b, Token::End) || opened)
         }
         _ => false,
     }
