@@ -85,7 +85,8 @@ impl Traits {
         word.end();
         let mut traits = Self(seen);
         for (holds, shape) in [
-            (longest >= 12, Self::RUN),
+            // Twelve characters of base64, less one of padding: what `decode` reads at the least.
+            (longest >= 11, Self::RUN),
             (word.singles_longest >= 5, Self::SINGLE_LETTERS),
             (word.mixed >= 2 && word.mixed * 10 >= word.count, Self::LEET),
             (word.groups >= 8, Self::GROUPS),

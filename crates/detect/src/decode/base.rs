@@ -3,8 +3,8 @@
 
 use super::escapes::hex_byte;
 
-/// A run shorter than this is no text worth reading.
-const RUN_BYTES_MIN: usize = 12;
+/// A run shorter than this, without its padding, is no text worth reading.
+const RUN_BYTES_MIN: usize = 11;
 
 /// What the runs of a text decode to, a line each run, by the base that they are written in.
 #[derive(Default)]
