@@ -66,8 +66,8 @@ test: wasm-size test-native test-wasm validate test-e2e ## Run every test
 
 .PHONY: test-native
 test-native: ## Unit and integration tests on this machine
-	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace && cargo test --workspace --doc; \
-	 else cargo test --workspace; fi
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --no-fail-fast && cargo test --workspace --doc; \
+	 else cargo test --workspace --no-fail-fast; fi
 
 .PHONY: test-wasm
 test-wasm: $(RUNNER) ## The pure crates' tests in WebAssembly, under Node
