@@ -7,6 +7,8 @@ use std::cell::OnceCell;
 const PLAIN_WORDS_MIN: usize = 5;
 /// Plain words in a row that are a sentence, whatever else stands around it.
 const SENTENCE_WORDS_MIN: usize = 6;
+/// Lines from which on a text is a document or a listing and no value.
+const LINES_MAX: usize = 8;
 /// Letters of a script without spaces that make a sentence.
 const UNSPACED_LETTERS_MIN: usize = 12;
 /// Words that are looked at.
@@ -92,7 +94,12 @@ fn is_prose(text: &str) -> bool {
             unspaced += word.chars().filter(|c| is_unspaced(*c)).count();
         }
     }
-    unspaced >= UNSPACED_LETTERS_MIN
+    text.bytes()
+        .filter(|b| *b == b'\n')
+        .nth(LINES_MAX)
+        .is_some()
+        || text.contains("```")
+        || unspaced >= UNSPACED_LETTERS_MIN
         || longest >= SENTENCE_WORDS_MIN
         || (plain >= PLAIN_WORDS_MIN && plain * 100 >= words * 55)
 }

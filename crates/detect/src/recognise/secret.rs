@@ -45,6 +45,7 @@ fn strip_operator(rest: &str) -> Option<&str> {
 pub(super) fn is_secret(value: &str) -> bool {
     const PLACEHOLDERS: &[&str] = &[
         "example",
+        "://",
         "xxxx",
         "your",
         "changeme",

@@ -11,12 +11,19 @@ pub(super) fn recognise(text: &str, signals: &mut Signals) {
     let bytes = text.as_bytes();
     let table = text.bytes().filter(|b| *b == b'|').count() >= 4;
     let mut looked = 0;
+    let mut ticks = 0_usize;
     for (at, byte) in bytes.iter().enumerate() {
         let next = bytes.get(at + 1);
         let opens = match byte {
             b'|' => !table || next == Some(&b'|'),
             b'\n' => !table,
-            b';' | b'&' | b'`' => true,
+            b';' | b'&' => true,
+            // The first of a pair opens; three in a row are markdown.
+            b'`' => {
+                let doubled = next == Some(&b'`') || (at > 0 && bytes.get(at - 1) == Some(&b'`'));
+                ticks += usize::from(!doubled);
+                !doubled && ticks % 2 == 1
+            }
             b'(' => at > 0 && matches!(bytes.get(at - 1), Some(b'$' | b'<' | b'>' | b'`')),
             b'\\' => next == Some(&b'n'),
             b'{' => next.is_some_and(|b| *b == b',') || at == 0,
@@ -33,19 +40,16 @@ pub(super) fn recognise(text: &str, signals: &mut Signals) {
         let Some(rest) = text.get(at + skip..) else {
             continue;
         };
-        if is_command(rest, *byte != b'\n' && *byte != b'&', table) {
+        if is_command(rest, *byte != b'\n' && *byte != b'&') {
             signals.put(Signal::ShellInjection, at);
         }
     }
-    if is_batch_condition(text) || (is_command(text, true, table) && is_telling(text)) {
+    if is_batch_condition(text) || (is_command(text, true) && is_telling(text)) {
         signals.put(Signal::ShellCommand, 0);
     }
     // A quote closed at the start, then a command: what a value in quotes is broken with.
     let broken = text.trim_start_matches(['\'', '"', ')', ' ']);
-    if broken.len() < text.len()
-        && text.starts_with(['\'', '"'])
-        && is_command(broken, false, table)
-    {
+    if broken.len() < text.len() && text.starts_with(['\'', '"']) && is_command(broken, false) {
         signals.put(Signal::ShellInjection, 0);
     }
 }
@@ -94,7 +98,7 @@ fn is_telling(text: &str) -> bool {
         nc ncat netcat nslookup powershell pwsh iwr iex irm wmic certutil bitsadmin mshta regsvr32 \
         rundll32 cmd busybox cpulimit chef-client chef-shell chef-vault chef-solo ansible-config \
         ansible-console ansible-doc ansible-playbook ansible-vault cscli lastlogin uconv rmt \
-        alias time nohup strace c89 c99 bash sh perl python php ruby type socat msfvenom";
+        alias time nohup strace c89 c99 bash sh perl python php ruby socat msfvenom";
     let bare = text.trim_start_matches(['"', '\'', ' ']);
     let end = bare
         .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '/' | '_')))
@@ -107,7 +111,7 @@ fn is_telling(text: &str) -> bool {
 }
 
 /// Whether the text begins with a command and what a command would have behind it.
-fn is_command(text: &str, alone: bool, table: bool) -> bool {
+fn is_command(text: &str, alone: bool) -> bool {
     let text = text.trim_start_matches([' ', '&', '|', ';', '`', '(', '\n', ',', '{', '@']);
     let text = ["time ", "sudo ", "exec ", "command ", "nohup ", "env "]
         .iter()
@@ -140,7 +144,7 @@ fn is_command(text: &str, alone: bool, table: bool) -> bool {
     match first {
         None => !is_english(name) && (alone || name.len() >= 5),
         Some(b';' | b'|' | b'&' | b'`' | b')' | b'#' | b'>' | b'<' | b'\n' | b'}') => {
-            !(table && is_english(name))
+            !is_english(name)
         }
         Some(b'-' | b'/' | b'$' | b'%' | b'~' | b'\\' | b'*' | b'.' | b'?' | b'{') => spaced,
         Some(b'0'..=b'9') => spaced && matches!(name, "sleep" | "ping" | "timeout" | "kill"),
