@@ -106,6 +106,10 @@ bench: filter control-plane ## What the filter costs: a table and target/bench.j
 	@cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench-tool
 	@$(PYTHON) tests/bench/bench.py $(BENCH)
 
+.PHONY: bench-hostile
+bench-hostile: ## How long texts made to be slow take to judge, beside plain text of the same size
+	@cargo run --quiet --release -p clampd-ruleset --example hostile
+
 .PHONY: eval
 eval: cli ## Recall and false positives over a corpus: make eval CORPUS=dir [EVAL=--update]
 	@$(PYTHON) tests/corpus/eval.py $(EVAL) "$(CORPUS)"

@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic in a test is a failed promise")]
 
-use std::time::{Duration, Instant};
-
 use clampd_detect::{Detector, Findings, Form, Leaf, Place, Rule, fold};
 use clampd_model::{Surface, ToolCategory};
 use clampd_ruleset::RULES;
@@ -316,29 +314,11 @@ fn a_decoding_that_was_needed_is_named_and_adds_to_the_risk() {
 }
 
 #[test]
-fn no_text_is_slow() {
-    // Generous in time, since tests run in debug builds and on busy machines; the ratio to
-    // plain text is what counts, and `make bench-detect` measures the rest.
+fn no_hostile_text_stops_the_scan() {
+    // How long each takes is measured by `make bench-hostile`.
     let detector = detector();
-    let once = |text: &str, surface| {
-        let begun = Instant::now();
-        std::hint::black_box(say(&detector, surface, text));
-        begun.elapsed()
-    };
-    let texts = hostile::texts();
-    let plain = texts
-        .iter()
-        .find(|(name, _)| *name == "plain")
-        .map(|(_, text)| text)
-        .unwrap();
-    let honest = (0..3).map(|_| once(plain, Surface::Prompt)).min().unwrap();
-    let allowed = honest * 60 + Duration::from_millis(200);
-    for (name, text) in &texts {
-        let took = (0..2).map(|_| once(text, Surface::Prompt)).min().unwrap();
-        assert!(
-            took < allowed,
-            "{name} took {took:?}, plain text {honest:?}"
-        );
+    for (_, text) in hostile::texts() {
+        std::hint::black_box(say(&detector, Surface::Prompt, &text));
     }
 }
 
