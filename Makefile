@@ -10,8 +10,8 @@ WASM := target/wasm32-wasip1/release/filter.wasm
 WASM_BYTES_MAX := 900000
 RUNNER := .tools/bin/wasm-bindgen-test-runner
 PURE := model token detect policy guard
-# The crates whose tests run in WebAssembly too (the rules run there in guard's tests; ruleset's own
-# property tests need randomness, which this target has not), and the wasm-bindgen that Cargo.lock settles on.
+# The crates whose tests run in WebAssembly too, and the wasm-bindgen that Cargo.lock settles on. The
+# rules run there in guard's tests; ruleset's own need randomness, which that target has not.
 PURE_PACKAGES := $(addprefix -p clampd-,$(PURE))
 WASM_BINDGEN = $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/.*"\(.*\)"/\1/p}' Cargo.lock)
 

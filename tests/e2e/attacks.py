@@ -10,7 +10,7 @@ CALLS: list[tuple[str, dict[str, str]]] = [
     ("database", {"sql": "DELETE FROM users"}),
     ("database", {"sql": "SELECT name FROM users WHERE 1=1; DROP TABLE users"}),
     ("database", {"sql": "SELECT 1; DROP TABLE users; --"}),
-    ("database", {"sql": "SELECT load_extension('x'); DELETE FROM users"}),
+    ("database", {"sql": "UPDATE users SET name = 'x'"}),
     ("database", {"sql": "ＤＲＯＰ ＴＡＢＬＥ users"}),
     ("http", {"url": "http://169.254.169.254/latest/meta-data/"}),
     ("http", {"url": "http://2852039166/latest/meta-data/"}),
