@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -15,7 +14,7 @@ use crate::{
     access::Brake,
     bundle::SharedBundles,
     clock,
-    config::Settings,
+    config::{Settings, StorageArguments},
     http,
     metrics::Metrics,
     query::Queries,
@@ -70,30 +69,28 @@ impl Service {
     }
 }
 
-/// Makes the database in `data_dir` and its first organisation.
+/// Makes the database and its first organisation.
 ///
 /// # Errors
 /// When there is a database already, or something cannot be made.
 pub fn initialise(
-    data_dir: &Path,
-    master_key: Option<&str>,
+    storage: &StorageArguments,
     org_id: Option<String>,
     org_name: &str,
 ) -> anyhow::Result<FirstKeys> {
-    store::initialise(data_dir, master_key, org_id, org_name)
+    store::initialise(storage, org_id, org_name)
 }
 
-/// Adds an organisation to the database in `data_dir`.
+/// Adds an organisation to a database that exists.
 ///
 /// # Errors
 /// When there is no database, or an organisation of that id.
 pub fn add_organisation(
-    data_dir: &Path,
-    master_key: Option<&str>,
+    storage: &StorageArguments,
     org_id: Option<String>,
     org_name: &str,
 ) -> anyhow::Result<FirstKeys> {
-    store::add_organisation(data_dir, master_key, org_id, org_name)
+    store::add_organisation(storage, org_id, org_name)
 }
 
 /// A service that runs.
@@ -127,19 +124,18 @@ impl Running {
     }
 }
 
-/// Starts the service over the database in `data_dir`.
+/// Starts the service.
 ///
 /// # Errors
 /// When the database, the master key or the address cannot be used.
 pub async fn start(
-    data_dir: &Path,
-    master_key: Option<&str>,
+    storage: &StorageArguments,
     listen: SocketAddr,
     settings: Settings,
 ) -> anyhow::Result<Running> {
-    let master = MasterKey::load(master_key, data_dir)?;
-    let (store, closed) = Store::open(data_dir, master)
-        .with_context(|| format!("opening the database in `{}`", data_dir.display()))?;
+    let (database, master) = (storage.database()?, MasterKey::load(storage)?);
+    let opening = tokio::task::spawn_blocking(|| Store::open(database, master));
+    let (store, closed) = opening.await?.context("opening the database")?;
     store
         .begin_mint_epoch(clock::mint_epoch(clock::unix_seconds()))
         .await?;

@@ -1,11 +1,14 @@
 //! Agents: who they are, what they may do, whether they may act.
 
 use clampd_model::{AgentId, AgentState, RiskLevel, RiskScore, Secret};
-use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 
 use super::{
-    Noun, SectionName, Store, StoreError, credentials::sealed, from_sql_integer, sql_integer,
+    Noun, SectionName, Store, StoreError,
+    credentials::sealed,
+    from_sql_integer,
+    sql::{Connection, OptionalExtension, Row},
+    sql_integer,
 };
 use crate::clock;
 
@@ -63,7 +66,7 @@ const AGENT_COLUMNS: &str = "id, name, org_id, state, state_reason, scopes, fram
      delegated_by, risk_score, alg, credential, created_at, updated_at";
 
 impl AgentRecord {
-    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn read(row: &Row) -> Result<Self, StoreError> {
         let unreadable = StoreError::Unreadable(Noun::Agent);
         let scopes: String = row.get("scopes")?;
         let Ok(scopes) = serde_json::from_str(&scopes) else {

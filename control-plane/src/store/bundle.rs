@@ -6,11 +6,16 @@ use clampd_model::{
     AgentId, ApiKey, BUNDLE_FORMAT, Bundle, Jwk, Jwks, LocalMint, Section, Sections, StateChange,
 };
 use clampd_token::{SCOPE_KEY_ID, VerifyingKey, derive_local_mint_key};
-use rusqlite::{Connection, OptionalExtension};
 
 use super::{
-    Noun, SectionName, Store, StoreError, agents::parse_state, credentials::bundle_agents,
-    from_sql_integer, organisations::read_settings, policies::bundle_policies, tools::bundle_tools,
+    Noun, SectionName, Store, StoreError,
+    agents::parse_state,
+    credentials::bundle_agents,
+    from_sql_integer,
+    organisations::read_settings,
+    policies::bundle_policies,
+    sql::{Connection, OptionalExtension},
+    tools::bundle_tools,
 };
 use crate::{seal::MasterKey, tokens::local_key_id};
 

@@ -2,12 +2,13 @@
 
 use clampd_model::Settings;
 use clampd_token::SigningKey;
-use rusqlite::{Connection, OptionalExtension};
 
 use super::{
     Noun, SectionName, Store, StoreError,
     founding::{bundle_key_label, token_key_label},
-    from_sql_integer, sql_integer,
+    from_sql_integer,
+    sql::{Connection, OptionalExtension},
+    sql_integer,
 };
 use crate::seal::MasterKey;
 
@@ -137,14 +138,22 @@ fn open_seed(master: &MasterKey, label: &str, sealed: &[u8]) -> Result<SigningKe
 #[cfg(test)]
 mod tests {
     use super::{MasterKey, Store};
-    use crate::store::{BundleRequest, Spending, initialise};
+    use crate::{
+        config::StorageArguments,
+        store::{BundleRequest, Spending, initialise},
+    };
+
+    fn store_in(directory: &tempfile::TempDir) -> Store {
+        let storage = StorageArguments::in_directory(directory.path());
+        initialise(&storage, Some("o".to_owned()), "o").unwrap();
+        let master = MasterKey::load(&storage).unwrap();
+        Store::open(storage.database().unwrap(), master).unwrap().0
+    }
 
     #[tokio::test]
     async fn a_new_epoch_brings_new_local_keys_and_nothing_else() {
         let directory = tempfile::TempDir::new().unwrap();
-        initialise(directory.path(), None, Some("o".to_owned()), "o").unwrap();
-        let master = MasterKey::load(None, directory.path()).unwrap();
-        let (store, _closed) = Store::open(directory.path(), master).unwrap();
+        let store = store_in(&directory);
         let token_key = store
             .signing_keys("o".to_owned())
             .await
@@ -180,9 +189,7 @@ mod tests {
     #[tokio::test]
     async fn used_tokens_are_forgotten_when_their_time_alone_refuses_them() {
         let directory = tempfile::TempDir::new().unwrap();
-        initialise(directory.path(), None, Some("o".to_owned()), "o").unwrap();
-        let master = MasterKey::load(None, directory.path()).unwrap();
-        let (store, _closed) = Store::open(directory.path(), master).unwrap();
+        let store = store_in(&directory);
         let o = || "o".to_owned();
         for (jti, expires_at) in [("old", 99), ("new", 100)] {
             store

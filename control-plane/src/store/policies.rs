@@ -1,10 +1,13 @@
 //! Policies, in the compact form that the bundle carries.
 
 use clampd_model::Policy;
-use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 
-use super::{Noun, SectionName, Store, StoreError, from_sql_integer, sql_integer};
+use super::{
+    Noun, SectionName, Store, StoreError, from_sql_integer,
+    sql::{Connection, OptionalExtension},
+    sql_integer,
+};
 use crate::clock;
 
 /// A policy as it is kept.
@@ -33,8 +36,10 @@ impl Store {
             write
                 .connection
                 .prepare_cached(
-                    "INSERT OR REPLACE INTO cp_policies (org_id, id, body, updated_at)
-                     VALUES (?1, ?2, ?3, ?4)",
+                    "INSERT INTO cp_policies (org_id, id, body, updated_at)
+                     VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (org_id, id) DO UPDATE
+                     SET body = excluded.body, updated_at = excluded.updated_at",
                 )?
                 .execute((&org_id, &policy.id, body, sql_integer(updated_at)))?;
             write.touch(&org_id, &[SectionName::Policies])?;

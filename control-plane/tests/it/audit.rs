@@ -1,5 +1,6 @@
 //! The audit trail: nothing acknowledged is lost, and only one's own is read.
 
+use clampd_control_plane::config::Settings;
 use clampd_model::{AuditEvent, Classification, PolicyAction, RiskLevel, RiskScore};
 use serde_json::{Value, json};
 
@@ -206,8 +207,8 @@ fn a_query_reads_the_trail_and_nothing_else() {
 }
 
 #[test]
-fn a_query_may_be_as_rich_as_sql_is() {
-    let scene = Scene::new();
+fn a_query_may_be_as_rich_as_sqlites_sql_is() {
+    let scene = Scene::on_sqlite(Settings::default());
     hand_in(&scene.proxy(), &[blocked("1"), blocked("2"), event("3")]);
     for (sql, rows) in [
         (
@@ -258,7 +259,7 @@ fn a_query_may_be_as_rich_as_sql_is() {
 
 #[test]
 fn a_query_that_takes_too_long_is_stopped() {
-    let scene = Scene::with(clampd_control_plane::config::Settings {
+    let scene = Scene::on_sqlite(Settings {
         query_timeout: std::time::Duration::from_millis(200),
         ..Default::default()
     });
@@ -275,7 +276,7 @@ fn a_query_that_takes_too_long_is_stopped() {
 
 #[test]
 fn an_answer_of_too_many_rows_is_cut_and_says_so() {
-    let scene = Scene::new();
+    let scene = Scene::on_sqlite(Settings::default());
     let numbers = |count: u32| {
         format!(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {count}) \

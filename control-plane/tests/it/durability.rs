@@ -60,17 +60,16 @@ fn an_acknowledged_event_survives_a_process_that_is_killed() {
 fn a_database_of_a_newer_version_is_not_touched() {
     let mut scene = Scene::new();
     scene.stop();
-    let data = scene.directory.path().join("data");
-    let database = rusqlite::Connection::open(data.join("clampd.db")).unwrap();
-    database.pragma_update(None, "user_version", 1_000).unwrap();
-    drop(database);
-    let output = run(&[
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--data",
-        data.to_str().unwrap(),
-    ]);
+    scene.alter(match scene.database {
+        Some(_) => "UPDATE cp_schema SET version = 1000",
+        None => "PRAGMA user_version = 1000",
+    });
+    let data = scene.storage.data.clone().unwrap();
+    let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--data"];
+    arguments.push(data.to_str().unwrap());
+    let url = scene.storage.database_url.clone();
+    arguments.extend(url.iter().flat_map(|url| ["--database-url", url]));
+    let output = run(&arguments);
     assert!(!output.status.success());
     assert!(
         String::from_utf8_lossy(&output.stderr).contains("schema 1000"),
@@ -81,7 +80,10 @@ fn a_database_of_a_newer_version_is_not_touched() {
 #[test]
 fn a_trail_that_was_edited_is_found_out() {
     let edits = [
-        ("UPDATE cp_audit_events SET blocked = 1 WHERE seq = 2", 2),
+        (
+            "UPDATE cp_audit_events SET blocked = NOT blocked WHERE seq = 2",
+            2,
+        ),
         (
             "UPDATE cp_audit_events SET received_at = received_at + 1 WHERE seq = 3",
             3,
@@ -99,10 +101,7 @@ fn a_trail_that_was_edited_is_found_out() {
             (&json!(true), &json!(3))
         );
         scene.stop();
-        let data = scene.directory.path().join("data");
-        let database = rusqlite::Connection::open(data.join("clampd.db")).unwrap();
-        database.execute(edit, []).unwrap();
-        drop(database);
+        scene.alter(edit);
         scene.restart();
         let check = scene.admin().get("/v1/audit/verify").expect(200);
         assert_eq!(

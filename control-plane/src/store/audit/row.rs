@@ -2,11 +2,10 @@
 
 use clampd_model::AuditEvent;
 use clampd_token::{canonical_json, sha256_hex};
-use rusqlite::types::{Value as Sql, ValueRef};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::store::{Noun, StoreError, sql_integer};
+use crate::store::{Noun, StoreError, sql::Cell, sql_integer};
 
 /// The columns of `audit_logs`, in order.
 pub(crate) const AUDIT_COLUMNS: [&str; 35] = [
@@ -52,13 +51,14 @@ const CHAINED_COLUMNS: usize = AUDIT_COLUMNS.len() - 1;
 
 /// The hash that follows `head`: SHA-256 of it and of the row's columns up to `received_at` as a
 /// canonical JSON list, just as a query answers them. So an export can be checked elsewhere.
-pub(super) fn chain<'r>(head: &str, row: impl Iterator<Item = ValueRef<'r>>) -> String {
+pub(super) fn chain<'r>(head: &str, row: impl Iterator<Item = &'r Cell>) -> String {
     let row = row.zip(AUDIT_COLUMNS).map(|(cell, column)| match cell {
-        ValueRef::Integer(number) if column == "blocked" => Value::Bool(number != 0),
-        ValueRef::Integer(number) => json!(number),
-        ValueRef::Real(number) => json!(number),
-        ValueRef::Text(text) => Value::String(String::from_utf8_lossy(text).into_owned()),
-        ValueRef::Null | ValueRef::Blob(_) => Value::Null,
+        Cell::Bool(yes) => Value::Bool(*yes),
+        Cell::Integer(number) if column == "blocked" => Value::Bool(*number != 0),
+        Cell::Integer(number) => json!(number),
+        Cell::Real(number) => json!(number),
+        Cell::Text(text) => Value::String(text.clone()),
+        Cell::Null | Cell::Blob(_) => Value::Null,
     });
     sha256_hex(format!("{head}{}", canonical_json(&row.collect())).as_bytes())
 }
@@ -68,7 +68,7 @@ pub(super) fn row_of(
     seq: u64,
     event: &AuditEvent,
     received_at: u64,
-) -> Result<[Sql; CHAINED_COLUMNS], StoreError> {
+) -> Result<[Cell; CHAINED_COLUMNS], StoreError> {
     let e = event;
     Ok([
         integer(seq),
@@ -84,10 +84,10 @@ pub(super) fn row_of(
         optional(e.params_hash.as_ref()),
         e.params_masked
             .as_ref()
-            .map_or(Sql::Null, |params| Sql::Text(params.to_string())),
+            .map_or(Cell::Null, |params| text(&params.to_string())),
         optional(e.prompt_hash.as_ref()),
         json(&e.encodings_detected)?,
-        Sql::Real(e.risk_score.value()),
+        Cell::Real(e.risk_score.value()),
         text(e.assessed_risk.as_str()),
         text(e.classification.as_str()),
         json(&e.labels)?,
@@ -96,10 +96,10 @@ pub(super) fn row_of(
         text(&e.policy_reason),
         optional(e.scope_requested.as_ref()),
         optional(e.scope_granted.as_ref()),
-        Sql::Integer(i64::from(e.blocked)),
+        Cell::Bool(e.blocked),
         optional(e.denial_reason.as_ref()),
         json(&e.session_flags)?,
-        e.response.as_ref().map_or(Ok(Sql::Null), json)?,
+        e.response.as_ref().map_or(Ok(Cell::Null), json)?,
         json(&e.degraded_stages)?,
         json(&e.delegation_chain)?,
         optional(e.delegation_trace_id.as_ref()),
@@ -110,21 +110,22 @@ pub(super) fn row_of(
     ])
 }
 
-fn integer(number: u64) -> Sql {
-    Sql::Integer(sql_integer(number))
+fn integer(number: u64) -> Cell {
+    Cell::Integer(sql_integer(number))
 }
 
-fn text(text: &str) -> Sql {
-    Sql::Text(text.to_owned())
+/// A text; NUL, which PostgreSQL cannot keep, becomes the replacement character. Else whoever puts
+/// one into a tool's name would keep a whole batch out of the trail.
+fn text(text: &str) -> Cell {
+    Cell::Text(text.replace('\0', "\u{fffd}"))
 }
 
-fn optional(text: Option<&String>) -> Sql {
-    text.map_or(Sql::Null, |text| Sql::Text(text.clone()))
+fn optional(value: Option<&String>) -> Cell {
+    value.map_or(Cell::Null, |value| text(value))
 }
 
-fn json(value: &impl Serialize) -> Result<Sql, StoreError> {
-    let text = serde_json::to_string(value);
-    Ok(Sql::Text(
-        text.map_err(|_| StoreError::Unreadable(Noun::AuditEvent))?,
-    ))
+fn json(value: &impl Serialize) -> Result<Cell, StoreError> {
+    let json = serde_json::to_string(value);
+    let json = json.map_err(|_| StoreError::Unreadable(Noun::AuditEvent))?;
+    Ok(text(&json))
 }

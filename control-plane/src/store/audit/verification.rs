@@ -1,10 +1,9 @@
 //! Whether the trail is as it was written.
 
-use rusqlite::Connection;
 use serde::Serialize;
 
 use super::row::{AUDIT_COLUMNS, chain};
-use crate::store::{Store, StoreError, from_sql_integer, sql_integer};
+use crate::store::{Store, StoreError, from_sql_integer, sql::Connection, sql_integer};
 
 /// How many events are read in one snapshot: a long one would keep the log from shrinking.
 const PAGE_EVENTS: i64 = 2_000;
@@ -54,11 +53,9 @@ fn walk(
     let mut rows = statement.query((org_id, sql_integer(check.events), PAGE_EVENTS))?;
     let before = check.events;
     while let Some(row) = rows.next()? {
-        let cells = (0..AUDIT_COLUMNS.len()).map(|index| row.get_ref(index));
-        let cells = cells.collect::<Result<Vec<_>, _>>()?;
         let stored: String = row.get("chain_hash")?;
         let seq = from_sql_integer(row.get("seq")?);
-        let chained = cells.into_iter().take(AUDIT_COLUMNS.len() - 1);
+        let chained = row.cells().iter().take(AUDIT_COLUMNS.len() - 1);
         if seq != check.events + 1 || chain(&check.head, chained) != stored {
             check.broken_at = Some(check.events + 1);
             return Ok((check, true));
