@@ -4,6 +4,8 @@
 
 mod agents;
 mod audit;
+mod audit_export;
+mod audit_stream;
 mod automatic_kill;
 mod body;
 mod bundle;
@@ -16,6 +18,7 @@ mod orders;
 mod policies;
 mod settings;
 mod status;
+mod streaming;
 mod tokens;
 mod tools;
 mod value;
@@ -31,7 +34,7 @@ use axum::{
     routing::{delete, get, post},
 };
 
-pub(crate) use self::listen::serve;
+pub(crate) use self::{audit_stream::STREAMS_MAX, listen::serve};
 use self::{caller::AnyCaller, error::ApiError};
 use crate::{random, service::Service};
 
@@ -73,6 +76,7 @@ pub(crate) fn router(service: App) -> Router {
                 .delete(policies::delete),
         )
         .route("/v1/organisation", get(settings::organisation))
+        .route("/v1/jwks", get(settings::jwks))
         .route("/v1/settings", get(settings::show).put(settings::put))
         .route(
             "/v1/automatic-kill",
@@ -87,6 +91,12 @@ pub(crate) fn router(service: App) -> Router {
         .route("/v1/audit/events", post(audit::ingest))
         .route("/v1/audit/query", post(audit::query))
         .route("/v1/audit/verify", get(audit::verify))
+        .route("/v1/audit/export", get(audit_export::export))
+        .route("/v1/audit/stream", get(audit_stream::follow))
+        .route(
+            "/v1/audit/retention",
+            get(audit::retention).put(audit::set_retention),
+        )
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(common))

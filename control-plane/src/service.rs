@@ -8,7 +8,11 @@ use std::{
 };
 
 use anyhow::Context;
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 
 use crate::{
     access::Brake,
@@ -37,6 +41,8 @@ pub(crate) struct Service {
     pub(crate) brake: Brake,
     pub(crate) queries: Queries,
     pub(crate) shared_bundles: SharedBundles,
+    /// One for each stream or export of audit events that may be open.
+    pub(crate) streams: Arc<Semaphore>,
     signing_keys: Mutex<HashMap<String, Arc<SigningKeys>>>,
     stopping: watch::Receiver<bool>,
 }
@@ -147,6 +153,7 @@ pub async fn start(
         brake: Brake::default(),
         queries: Queries::default(),
         shared_bundles: SharedBundles::default(),
+        streams: Arc::new(Semaphore::new(http::STREAMS_MAX)),
         signing_keys: Mutex::default(),
         stopping: stopping.clone(),
     });
@@ -186,5 +193,21 @@ async fn tidy(service: Arc<Service>) {
         if let Err(error) = service.store.begin_mint_epoch(clock::mint_epoch(now)).await {
             tracing::warn!(%error, "cannot begin an epoch");
         }
+        if let Err(error) = cut_trails(&service).await {
+            tracing::warn!(%error, "cannot remove old audit events");
+        }
     }
+}
+
+/// How many transactions remove old audit events before what else is to be tidied has its turn.
+const CUTS_MAX: usize = 200;
+
+async fn cut_trails(service: &Service) -> Result<(), StoreError> {
+    for _ in 0..CUTS_MAX {
+        let is_more = service.store.cut_trails(clock::unix_micros()).await?;
+        if !is_more || *service.stopping.borrow() {
+            break;
+        }
+    }
+    Ok(())
 }

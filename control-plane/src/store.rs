@@ -38,9 +38,9 @@ use tokio::sync::oneshot;
 
 pub(crate) use self::{
     agents::{AgentPatch, AgentRecord, NewAgent, NewCredential},
-    audit::{AUDIT_COLUMNS, Ingested, TrailCheck},
+    audit::{AUDIT_COLUMNS, AuditRow, Ingested, TrailCheck, TrailSpan},
     automatic_kill::AutomaticKill,
-    bundle::BundleRequest,
+    bundle::{BundleRequest, jwks},
     changes::Changes,
     database::Database,
     founding::{add_to as add_organisation, initialise},
@@ -54,8 +54,8 @@ pub(crate) use self::{
     tools::ToolRecord,
     writer::Write,
 };
-pub use self::{founding::FirstKeys, sql::SqlError, sqlite::DATABASE_FILE};
 use self::{
+    audit::AuditKeys,
     founding::token_key_label,
     postgres::Listener,
     queue::Urgency,
@@ -63,6 +63,7 @@ use self::{
     sql::{Connection, OptionalExtension as _},
     writer::Writer,
 };
+pub use self::{founding::FirstKeys, sql::SqlError, sqlite::DATABASE_FILE};
 use crate::{
     random::NoEntropy,
     seal::{MasterKey, SealBroken},
@@ -97,6 +98,9 @@ pub enum StoreError {
     /// There are no tables in the database.
     #[error("database is not initialised; run `clampd-control-plane init` first")]
     NotInitialised,
+    /// The database cannot hold every text.
+    #[error("database has another encoding than UTF8")]
+    Encoding,
     /// The data directory does not exist or cannot be written to.
     #[error("data directory does not exist or cannot be written to")]
     NoDirectory,
@@ -197,6 +201,7 @@ pub(crate) struct Store {
     readers: Readers,
     changes: Arc<Changes>,
     master: Arc<MasterKey>,
+    audit_keys: Arc<AuditKeys>,
     database: Database,
     /// Over PostgreSQL: hears what other processes commit.
     _listener: Option<Listener>,
@@ -233,12 +238,20 @@ impl Store {
                 Some(Listener::start(server, changes)?)
             }
         };
+        let master = Arc::new(master);
+        let audit_keys = Arc::new(AuditKeys::new(Arc::clone(&master)));
         let (open, closed) = oneshot::channel();
         let store = Self {
-            writer: Writer::start(connection, database.clone(), Arc::clone(&changes))?,
+            writer: Writer::start(
+                connection,
+                database.clone(),
+                Arc::clone(&changes),
+                Arc::clone(&audit_keys),
+            )?,
             readers: Readers::new(database.clone()),
             changes,
-            master: Arc::new(master),
+            master,
+            audit_keys,
             database,
             _listener: listener,
             _lock: lock,
@@ -332,6 +345,12 @@ fn from_sql_integer(number: i64) -> u64 {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
+        SqlError::from(error).into()
+    }
+}
+
+impl From<::postgres::Error> for StoreError {
+    fn from(error: ::postgres::Error) -> Self {
         SqlError::from(error).into()
     }
 }

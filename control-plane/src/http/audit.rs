@@ -1,13 +1,13 @@
 //! `/v1/audit`: events in, answers out.
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json, extract::State};
 use clampd_model::{AUDIT_BATCH_EVENTS_MAX, AuditEvent, RiskScore};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    App,
+    App, RequestId,
     body::{BatchBody, JsonBody},
-    caller::{Auditor, Proxy},
+    caller::{Admin, Auditor, Proxy},
     error::ApiError,
     value,
 };
@@ -102,4 +102,39 @@ pub(super) async fn verify(
     State(app): State<App>,
 ) -> Result<Json<TrailCheck>, ApiError> {
     Ok(Json(app.store.verify_trail(key.org_id).await?))
+}
+
+/// The longest that events may be kept before they are removed: a century.
+const RETENTION_DAYS_MAX: u32 = 36_500;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retention {
+    /// None when events are kept for ever.
+    days: Option<u32>,
+}
+
+pub(super) async fn retention(
+    Auditor(key): Auditor,
+    State(app): State<App>,
+) -> Result<Json<Retention>, ApiError> {
+    let days = app.store.audit_retention(key.org_id).await?;
+    Ok(Json(Retention { days }))
+}
+
+pub(super) async fn set_retention(
+    Admin(key): Admin,
+    State(app): State<App>,
+    Extension(RequestId(request_id)): Extension<RequestId>,
+    JsonBody(retention): JsonBody<Retention>,
+) -> Result<Json<Retention>, ApiError> {
+    let holds = retention
+        .days
+        .is_none_or(|days| (1..=RETENTION_DAYS_MAX).contains(&days));
+    value::demand(holds, "days", "must be 1 to 36500, or null")?;
+    let by = format!("key {}", key.id);
+    app.store
+        .set_audit_retention(key.org_id, retention.days, by, request_id)
+        .await?;
+    Ok(Json(retention))
 }

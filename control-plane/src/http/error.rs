@@ -53,6 +53,14 @@ impl ApiError {
         }
     }
 
+    pub(super) fn too_many_streams() -> Self {
+        let message = "too many streams are open";
+        Self {
+            retry_after_seconds: Some(1),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
+        }
+    }
+
     pub(super) fn forbidden_role(wanted: &str) -> Self {
         let message = format!("this needs a key with the role {wanted}");
         Self::new(StatusCode::FORBIDDEN, "forbidden_role", message)

@@ -1,7 +1,7 @@
 //! `/v1/organisation` and `/v1/settings`: what the organisation is and has set.
 
 use axum::{Json, extract::State};
-use clampd_model::Settings;
+use clampd_model::{Jwks, Settings};
 use serde_json::{Value, json};
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     policies::is_risk,
     value,
 };
+use crate::store::jwks as jwks_of;
 
 /// The organisation, and the key that its bundles are signed with.
 pub(super) async fn organisation(
@@ -27,6 +28,15 @@ pub(super) async fn organisation(
         "created_at": organisation.created_at,
         "trust_root": keys.bundle.verifying_key().to_text(),
     })))
+}
+
+/// The public keys that verify micro-tokens and statements about the audit trail (RFC 7517).
+pub(super) async fn jwks(
+    Auditor(key): Auditor,
+    State(app): State<App>,
+) -> Result<Json<Jwks>, ApiError> {
+    let keys = app.signing_keys(&key.org_id).await?;
+    Ok(Json(jwks_of(&keys)))
 }
 
 pub(super) async fn show(

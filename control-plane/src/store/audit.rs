@@ -1,19 +1,30 @@
 //! The audit trail: appended to, chained by hash, never changed.
 
+mod reading;
+mod retention;
 mod row;
+mod statements;
 mod verification;
 
 use std::collections::{BTreeMap, HashSet};
 
 use clampd_model::AuditEvent;
+use clampd_token::{AuditStatementKind, audit_chain_hash};
 use serde::Serialize;
 
-use self::row::{chain, row_of};
-pub(crate) use self::{row::AUDIT_COLUMNS, verification::TrailCheck};
+pub(super) use self::statements::{AuditKeys, signed};
+pub(crate) use self::{
+    reading::{AuditRow, TrailSpan},
+    row::AUDIT_COLUMNS,
+    verification::TrailCheck,
+};
+use self::{
+    row::{columns_of, row_of},
+    statements::TrailEnds,
+};
 use super::{
     Store, StoreError, Write,
     automatic_kill::{enforce, offenders},
-    from_sql_integer,
     queue::Urgency,
     sql::{Cell, Connection},
     sql_integer,
@@ -76,15 +87,14 @@ pub(super) fn append(
     events: Vec<AuditEvent>,
 ) -> Result<Ingested, StoreError> {
     let connection = write.connection;
-    let (seq, mut head): (i64, String) = connection
-        .prepare_cached("SELECT audit_seq, audit_head FROM cp_organisations WHERE id = ?1")?
-        .query_row([org_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let first = from_sql_integer(seq);
-    let mut seq = first;
+    let key = write.audit_keys.of(connection, org_id)?;
+    let ends = TrailEnds::read(connection, org_id, &key)?;
+    let mut end = ends.end;
+    let first = end.seq;
     let received_at = clock::unix_micros();
     let total = events.len();
     let mut known = known_ids(connection, org_id, &events)?;
-    let mut rows = Vec::with_capacity(total);
+    let mut rows = Vec::with_capacity(total * AUDIT_COLUMNS.len());
     for event in events {
         if !known.insert(event.event_id.clone()) {
             continue;
@@ -93,21 +103,28 @@ pub(super) fn append(
             org_id: org_id.to_owned(),
             ..event
         };
-        seq += 1;
-        let row = row_of(seq, &event, received_at)?;
-        head = chain(&head, row.iter());
+        end.seq += 1;
+        let row = row_of(end.seq, &event, received_at)?;
+        end.chain_hash = audit_chain_hash(&end.chain_hash, columns_of(&row));
         rows.extend(row);
-        rows.push(Cell::Text(head.clone()));
+        rows.push(Cell::Text(end.chain_hash.clone()));
     }
-    let accepted = usize::try_from(seq - first).unwrap_or(total);
+    let accepted = usize::try_from(end.seq - first).unwrap_or(total);
     if accepted > 0 {
         insert(connection, rows)?;
+        let statement = if ends.statement.is_some() {
+            signed(AuditStatementKind::Head, org_id, &end, &key)
+        } else {
+            tracing::error!(org_id, "audit trail was altered; its end is not signed");
+            String::new()
+        };
         connection
             .prepare_cached(
-                "UPDATE cp_organisations SET audit_seq = ?2, audit_head = ?3 WHERE id = ?1",
+                "UPDATE cp_organisations SET audit_seq = ?2, audit_head = ?3, audit_statement = ?4
+                 WHERE id = ?1",
             )?
-            .execute((org_id, sql_integer(seq), &head))?;
-        write.trail_grew(org_id, seq);
+            .execute((org_id, sql_integer(end.seq), &end.chain_hash, statement))?;
+        write.trail_grew(org_id, end.seq);
     }
     Ok(Ingested {
         accepted,

@@ -4,11 +4,12 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use anyhow::{Context, bail};
 use clampd_model::{AgentId, Settings};
-use clampd_token::SigningKey;
+use clampd_token::{AuditStatementKind, AuditWalk, SigningKey, derive_audit_key};
 use serde::Serialize;
 
 use super::{
     DATABASE_FILE, Database, SectionName,
+    audit::signed,
     keys::{KeyRecord, NewKey},
     sql::Connection,
     sql_integer,
@@ -38,10 +39,12 @@ pub(crate) fn initialise(
     name: &str,
 ) -> anyhow::Result<FirstKeys> {
     let database = storage.database()?;
+    if let Database::Sqlite(directory) = &database
+        && directory.join(DATABASE_FILE).exists()
+    {
+        bail!("`{}` is initialised already", directory.display());
+    }
     if let Some(directory) = &storage.data {
-        if directory.join(DATABASE_FILE).exists() {
-            bail!("`{}` is initialised already", directory.display());
-        }
         prepare_directory(directory)?;
     }
     let connection = match &database {
@@ -119,12 +122,15 @@ fn add(
         None => random::uuid()?,
     };
     let (bundle_seed, token_seed) = (random::bytes::<32>()?, random::bytes::<32>()?);
+    let audit_key = derive_audit_key(&token_seed);
+    let nothing = AuditWalk::default();
     let now = clock::unix_seconds();
     connection.begin_writing()?;
     let mut insert = connection.prepare_cached(
         "INSERT INTO cp_organisations
-            (id, name, revision, mint_epoch, settings, bundle_key, token_key, audit_head, created_at)
-         VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, '', ?7) ON CONFLICT DO NOTHING",
+            (id, name, revision, mint_epoch, settings, bundle_key, token_key, audit_head,
+             audit_statement, created_at)
+         VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, '', ?7, ?8) ON CONFLICT DO NOTHING",
     )?;
     let inserted = insert.execute((
         &org_id,
@@ -133,6 +139,7 @@ fn add(
         serde_json::to_string(&Settings::default())?,
         master.seal(&bundle_key_label(&org_id), &bundle_seed)?,
         master.seal(&token_key_label(&org_id), &token_seed)?,
+        signed(AuditStatementKind::Head, &org_id, &nothing, &audit_key),
         sql_integer(now),
     ))?;
     if inserted == 0 {

@@ -140,6 +140,16 @@ impl Store {
         .await
     }
 
+    /// Whether the organisation has a key of that id.
+    pub(crate) async fn has_key(&self, org_id: String, id: String) -> Result<bool, StoreError> {
+        self.read(move |connection| {
+            Ok(connection
+                .prepare_cached("SELECT 1 FROM cp_api_keys WHERE org_id = ?1 AND id = ?2")?
+                .exists((&org_id, &id))?)
+        })
+        .await
+    }
+
     /// Keeps a key.
     pub(crate) async fn add_key(
         &self,

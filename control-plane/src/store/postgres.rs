@@ -5,6 +5,7 @@
 //! SQLite: what a mutation reads stays true until it commits, and none has to be tried again.
 
 mod listener;
+mod tables;
 mod url;
 mod wire;
 
@@ -14,9 +15,9 @@ use postgres::{Client, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub(super) use self::listener::Listener;
+use self::tables::{Tables, migrate};
 use super::{
-    AUDIT_COLUMNS, StoreError,
-    migrations::{MIGRATIONS, for_postgres, pending},
+    StoreError,
     sql::{Cell, Connection, Row, SqlError},
 };
 
@@ -28,17 +29,11 @@ pub(super) const BEGIN_WRITING: &str = "BEGIN; LOCK TABLE cp_schema IN EXCLUSIVE
 /// The role that audit queries run as; it may read one view.
 pub(crate) const QUERY_ROLE: &str = "clampd_query";
 
-/// What makes the view, after the migrations.
-const VIEW: &str = include_str!("../../migrations/postgres-view.sql");
-
 /// A session's own settings. A commit is on disk when it is answered, whatever the server's default;
 /// whoever hangs inside a transaction loses it, since others wait for its lock.
 const SESSION: &str = "SET synchronous_commit = on; SET statement_timeout = '30s'; \
      SET lock_timeout = '20s'; SET idle_in_transaction_session_timeout = '10s'; \
      SET standard_conforming_strings = on";
-
-/// Only one process brings the tables up to date at a time ("clampd" in ASCII).
-const MIGRATION_LOCK: i64 = 0x63_6c_61_6d_70_64;
 
 /// How many statements a session keeps prepared.
 const STATEMENTS_MAX: usize = 256;
@@ -73,23 +68,16 @@ impl Postgres {
     /// Makes the tables.
     pub(super) fn create(&self) -> Result<Connection, StoreError> {
         let mut session = self.connect()?;
-        session.migrate(Tables::Create)?;
+        migrate(&mut session.client, Tables::Create)?;
         Ok(session.into())
     }
 
     /// A session over tables that are brought up to date.
     pub(super) fn open(&self) -> Result<Connection, StoreError> {
         let mut session = self.connect()?;
-        session.migrate(Tables::Expect)?;
+        migrate(&mut session.client, Tables::Expect)?;
         Ok(session.into())
     }
-}
-
-/// What to do when there are no tables yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tables {
-    Create,
-    Expect,
 }
 
 /// A connection to the server, with its prepared statements.
@@ -146,49 +134,6 @@ impl Session {
             self.statements.clear();
             error.into()
         })
-    }
-
-    /// `cp_schema` says how many migrations were applied.
-    fn migrate(&mut self, tables: Tables) -> Result<(), StoreError> {
-        let mut transaction = self.client.transaction().map_err(SqlError::from)?;
-        let mut run = || -> Result<(), StoreError> {
-            let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
-            transaction.batch_execute(&lock).map_err(SqlError::from)?;
-            let there = "SELECT to_regclass('cp_schema') IS NOT NULL";
-            let there = transaction.query_one(there, &[]).map_err(SqlError::from)?;
-            match (there.get(0), tables) {
-                (true, _) => {}
-                (false, Tables::Expect) => return Err(StoreError::NotInitialised),
-                (false, Tables::Create) => {
-                    let schema = "CREATE TABLE cp_schema (version BIGINT NOT NULL); \
-                                  INSERT INTO cp_schema VALUES (0)";
-                    transaction.batch_execute(schema).map_err(SqlError::from)?;
-                }
-            }
-            let applied = transaction
-                .query_one("SELECT version FROM cp_schema", &[])
-                .map_err(SqlError::from)?
-                .get(0);
-            let mut last = applied;
-            for (version, migration) in pending(applied, MIGRATIONS)? {
-                let migration = for_postgres(migration);
-                transaction
-                    .batch_execute(&migration)
-                    .map_err(SqlError::from)?;
-                last = version;
-            }
-            if last != applied {
-                let view = VIEW.replace("{columns}", &AUDIT_COLUMNS.join(", "));
-                transaction.batch_execute(&view).map_err(SqlError::from)?;
-                transaction
-                    .execute("UPDATE cp_schema SET version = $1", &[&last])
-                    .map_err(SqlError::from)?;
-            }
-            Ok(())
-        };
-        run()?;
-        transaction.commit().map_err(SqlError::from)?;
-        Ok(())
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct Connection(Backend);
 
 enum Backend {
     Sqlite(rusqlite::Connection),
-    Postgres(RefCell<Session>),
+    Postgres(Box<RefCell<Session>>),
 }
 
 impl fmt::Debug for Connection {
@@ -54,7 +54,7 @@ impl From<rusqlite::Connection> for Connection {
 
 impl From<Session> for Connection {
     fn from(session: Session) -> Self {
-        Self(Backend::Postgres(RefCell::new(session)))
+        Self(Backend::Postgres(Box::new(RefCell::new(session))))
     }
 }
 

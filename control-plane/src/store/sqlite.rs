@@ -77,11 +77,7 @@ pub(super) fn query(
     statement: &mut CachedStatement<'_>,
     params: Vec<Cell>,
 ) -> Result<Vec<Row>, SqlError> {
-    let columns: Arc<[String]> = statement
-        .column_names()
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let columns: Arc<[String]> = statement.column_names().map(str::to_owned).collect();
     let mut found = Vec::new();
     let mut rows = statement.query(params_from_iter(params))?;
     while let Some(row) = rows.next()? {

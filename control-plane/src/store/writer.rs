@@ -16,7 +16,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    Changes, SectionName, StoreError,
+    AuditKeys, Changes, SectionName, StoreError,
     changes::Told,
     database::Database,
     from_sql_integer,
@@ -35,6 +35,8 @@ const BATCH_TIME: Duration = Duration::from_millis(20);
 pub(crate) struct Write<'c> {
     /// The connection, inside the mutation's savepoint.
     pub(crate) connection: &'c Connection,
+    /// What signs statements about the audit trail.
+    pub(super) audit_keys: &'c AuditKeys,
     touched: Vec<Told>,
 }
 
@@ -110,12 +112,13 @@ impl Writer {
         connection: Connection,
         database: Database,
         changes: Arc<Changes>,
+        audit_keys: Arc<AuditKeys>,
     ) -> Result<Self, StoreError> {
         let queue = Arc::new(Queue::new());
         let waiting = Arc::clone(&queue);
         thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || run(connection, &database, &waiting, &changes))
+            .spawn(move || run(connection, &database, &waiting, &changes, &audit_keys))
             .map_err(|_| StoreError::NotCommitted)?;
         Ok(Self { queue })
     }
@@ -145,6 +148,7 @@ fn run(
     database: &Database,
     queue: &Queue<Mutation>,
     changes: &Changes,
+    audit_keys: &AuditKeys,
 ) {
     while let Some(first) = queue.pop() {
         if let Err(error) = begin(&mut connection, database) {
@@ -152,7 +156,7 @@ fn run(
             tracing::error!(%error, "cannot begin a transaction");
             continue;
         }
-        commit_together(&connection, first, queue, changes);
+        commit_together(&connection, first, queue, changes, audit_keys);
     }
 }
 
@@ -178,9 +182,11 @@ fn commit_together(
     first: Mutation,
     queue: &Queue<Mutation>,
     changes: &Changes,
+    audit_keys: &AuditKeys,
 ) {
     let mut write = Write {
         connection,
+        audit_keys,
         touched: Vec::new(),
     };
     let outcome = run_all(&mut write, first, queue).and_then(|replies| {
@@ -259,7 +265,8 @@ mod tests {
 
     use rusqlite::Connection;
 
-    use super::{Changes, Database, StoreError, Urgency, Writer};
+    use super::{AuditKeys, Changes, Database, StoreError, Urgency, Writer};
+    use crate::seal::MasterKey;
 
     #[tokio::test]
     async fn a_mutation_that_fails_or_panics_leaves_nothing_behind_and_harms_no_other() {
@@ -269,8 +276,9 @@ mod tests {
             .execute_batch("CREATE TABLE t (n INTEGER)")
             .unwrap();
         let database = Database::Sqlite(file.path().to_owned());
-        let writer =
-            Writer::start(connection.into(), database, Arc::new(Changes::default())).unwrap();
+        let changes = Arc::new(Changes::default());
+        let keys = Arc::new(AuditKeys::new(Arc::new(MasterKey::new([7; 32]))));
+        let writer = Writer::start(connection.into(), database, changes, keys).unwrap();
         let insert = |n: i64| {
             writer.submit(Urgency::Urgent, move |write| {
                 let mut insert = write

@@ -60,6 +60,12 @@ pub(crate) const ROUTES: &[Route] = &[
     route("POST", "/v1/audit/events", PROXY),
     route("POST", "/v1/audit/query", READERS),
     route("GET", "/v1/audit/verify", READERS),
+    route("GET", "/v1/audit/export", READERS),
+    // Refused once the caller may ask: the stream of an answer never ends.
+    route("GET", "/v1/audit/stream?after=x", READERS),
+    route("GET", "/v1/audit/retention", READERS),
+    route("PUT", "/v1/audit/retention", ADMIN),
+    route("GET", "/v1/jwks", READERS),
 ];
 
 #[test]

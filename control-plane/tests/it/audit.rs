@@ -79,6 +79,32 @@ fn an_event_handed_in_again_is_counted_once() {
 }
 
 #[test]
+fn no_text_that_an_agent_chooses_keeps_a_batch_out_of_the_trail() {
+    let scene = Scene::new();
+    let odd = AuditEvent {
+        agent_id: "a\0b".to_owned(),
+        tool_name: "\0".to_owned(),
+        request_id: "\0\u{10ffff}".to_owned(),
+        labels: vec!["\0".to_owned()],
+        params_masked: Some(json!({ "\0": "\u{fffe}" })),
+        ..blocked("1")
+    };
+    let rule = json!({ "blocked_calls": 1, "within_seconds": 60 });
+    scene.admin().put("/v1/automatic-kill", &rule).expect(200);
+    let taken = hand_in(&scene.proxy(), &[odd, event("2")]);
+    assert_eq!(taken["accepted"], 2);
+    let sql = "SELECT agent_id, tool_name FROM audit_logs WHERE seq = 1";
+    let rows = query(&scene.admin(), sql).expect(200)["rows"].clone();
+    assert_eq!(rows, json!([["a\u{fffd}b", "\u{fffd}"]]));
+    let check = scene.admin().get("/v1/audit/verify").expect(200);
+    assert_eq!(check["valid"], true);
+    scene
+        .admin()
+        .get("/v1/agents/%00")
+        .expect_error(404, "agent_not_found");
+}
+
+#[test]
 fn a_batch_with_one_bad_event_changes_nothing() {
     let scene = Scene::new();
     let proxy = scene.proxy();

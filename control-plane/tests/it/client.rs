@@ -141,7 +141,9 @@ impl Client {
 }
 
 fn answer(mut response: ureq::http::Response<ureq::Body>) -> Option<Answer> {
-    let text = response.body_mut().read_to_string().ok()?;
+    // Larger than the default: the export of a long trail.
+    let body = response.body_mut().with_config().limit(64 * 1024 * 1024);
+    let text = body.read_to_string().ok()?;
     Some(Answer {
         status: response.status().as_u16(),
         body: serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.clone())),

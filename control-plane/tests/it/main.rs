@@ -11,6 +11,7 @@
 mod access;
 mod agents;
 mod audit;
+mod backup;
 mod bundle;
 mod catalogue;
 mod client;
@@ -25,3 +26,4 @@ mod requests;
 mod scene;
 mod server;
 mod tokens;
+mod trail;

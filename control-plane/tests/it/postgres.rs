@@ -116,7 +116,7 @@ fn the_role_that_queries_run_as_reads_one_organisation_and_nothing_else() {
 
 #[test]
 fn the_role_for_queries_is_made_where_that_is_allowed_and_asked_for_elsewhere() {
-    let server = Server::start("");
+    let server = Server::start();
     server.admin("CREATE ROLE plain LOGIN; CREATE ROLE maker LOGIN CREATEROLE");
     for (user, is_allowed) in [("plain", false), ("maker", true)] {
         server.admin(&format!("CREATE DATABASE {user} OWNER {user}"));
@@ -160,4 +160,34 @@ fn another_master_key_is_refused_at_the_start() {
     };
     let error = service::add_organisation(&storage, None, "o").unwrap_err();
     assert!(format!("{error:#}").contains("master key"), "{error:#}");
+}
+
+#[test]
+fn a_server_elsewhere_is_spoken_to_by_tls_and_its_certificate_is_verified() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let directory = TempDir::new().unwrap();
+    let ca = directory.path().join("ca.pem");
+    std::fs::write(&ca, made.cert.pem()).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .unwrap()
+        .port();
+    let server = Server::start_tls(port, &made.cert.pem(), &made.signing_key.serialize_pem());
+    server.admin("CREATE ROLE clampd LOGIN CREATEROLE; CREATE DATABASE clampd OWNER clampd");
+    let storage = |query: &str, ca: Option<&std::path::Path>| StorageArguments {
+        data: Some(directory.path().join("data")),
+        database_url: Some(format!("postgres://clampd@localhost:{port}/clampd?{query}")),
+        database_ca: ca.map(std::path::Path::to_owned),
+        ..StorageArguments::default()
+    };
+    // By the public roots its certificate is nobody's.
+    assert!(service::initialise(&storage("sslmode=require", None), None, "o").is_err());
+    let verified = storage("sslmode=require", Some(&ca));
+    service::initialise(&verified, Some("o".to_owned()), "o").unwrap();
+    // The server is asked how it is spoken to: with TLS where the URL says so.
+    let by_tls = "SELECT count(*) FROM pg_hba_file_rules WHERE type = 'hostssl'";
+    let mut client = Client::connect(&server.url("postgres", "postgres"), NoTls).unwrap();
+    assert_eq!(client.query_one(by_tls, &[]).unwrap().get::<_, i64>(0), 1);
+    let plain = storage("sslmode=disable", None);
+    assert!(service::add_organisation(&plain, None, "p").is_err());
 }

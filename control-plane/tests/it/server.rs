@@ -5,6 +5,7 @@
 
 use std::{
     fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -31,6 +32,7 @@ pub(crate) fn is_wanted() -> bool {
 #[derive(Debug)]
 pub(crate) struct Server {
     socket: PathBuf,
+    port: u16,
     /// Its standard input keeps the server alive.
     _shell: Child,
 }
@@ -48,7 +50,7 @@ impl TestDatabase {
         static SERVER: OnceLock<Server> = OnceLock::new();
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let server = SERVER.get_or_init(|| {
-            let server = Server::start("");
+            let server = Server::start();
             // As whoever operates it would: the service is no superuser.
             server.admin(
                 "CREATE ROLE clampd LOGIN; CREATE ROLE clampd_query NOLOGIN; \
@@ -80,15 +82,29 @@ impl Drop for TestDatabase {
 }
 
 impl Server {
-    /// Makes and starts one; `settings` are further arguments of the server.
-    pub(crate) fn start(settings: &str) -> Self {
+    /// Makes and starts one.
+    pub(crate) fn start() -> Self {
+        Self::make(5432, "", &[])
+    }
+
+    /// Makes one that is reached over TCP by TLS only, and starts it.
+    pub(crate) fn start_tls(port: u16, certificate: &str, key: &str) -> Self {
+        let files = [
+            ("server.crt", certificate),
+            ("server.key", key),
+            (
+                "pg_hba.conf",
+                "local all all trust\nhostssl all all samehost trust\n",
+            ),
+        ];
+        Self::make(port, "-c listen_addresses=localhost -c ssl=on", &files)
+    }
+
+    fn make(port: u16, settings: &str, files: &[(&str, &str)]) -> Self {
         // Kept here, removed by the shell: the process may end without dropping anything.
         let socket = TempDir::new().unwrap().keep();
         let shown = socket.to_str().unwrap().to_owned();
-        let is_root = fs::metadata("/proc/self").is_ok_and(|me| {
-            use std::os::unix::fs::MetadataExt as _;
-            me.uid() == 0
-        });
+        let is_root = fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
         if is_root {
             run(Command::new("chown").args(["postgres:", &shown]));
         }
@@ -105,9 +121,17 @@ impl Server {
             "--auth=trust",
             "--no-sync",
         ]));
+        for (name, text) in files {
+            let path = format!("{data}/{name}");
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            if is_root {
+                run(Command::new("chown").args(["postgres:", &path]));
+            }
+        }
         // Tests end before a disk could fail.
         let script = format!(
-            "{postgres} -D {data} -k {shown} -c listen_addresses= -c fsync=off \
+            "{postgres} -D {data} -k {shown} -c port={port} -c listen_addresses= -c fsync=off \
              -c max_connections=400 -c shared_buffers=32MB {settings} >{shown}/log 2>&1 & \
              server=$!; read -r line; kill -INT $server; wait $server; rm -rf {shown}",
             postgres = program("postgres").display(),
@@ -120,6 +144,7 @@ impl Server {
             .unwrap();
         let server = Self {
             socket,
+            port,
             _shell: shell,
         };
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -134,7 +159,7 @@ impl Server {
 
     pub(crate) fn url(&self, user: &str, database: &str) -> String {
         let socket = self.socket.to_str().unwrap().replace('/', "%2F");
-        format!("postgres://{user}@{socket}/{database}")
+        format!("postgres://{user}@{socket}:{}/{database}", self.port)
     }
 
     /// Runs statements as the superuser, each by itself.
@@ -160,7 +185,7 @@ fn as_owner(is_root: bool, program: &Path) -> Command {
 }
 
 /// The newest one that Debian's package installed.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
     let found = versions
         .filter_map(|version| Some(version.ok()?.path().join("bin").join(name)))
@@ -169,7 +194,7 @@ fn program(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("`{name}` is missing; install Debian's package `postgresql`"))
 }
 
-fn run(command: &mut Command) {
+pub(crate) fn run(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {output:?}");
 }

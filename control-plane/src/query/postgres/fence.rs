@@ -138,11 +138,12 @@ const REFUSED_WORDS: [&str; 12] = [
 ];
 
 /// Characters of operators that PostgreSQL itself has, and of what lists and casts are made of.
-const OPERATORS: &[u8] = b"+-*/<>=~!%^|,.:[]";
+const OPERATORS: &[u8] = b"+-*/<>=~!%^|,:[]";
 
 enum Token {
     /// A name or a word, in lower case unless it was quoted.
     Word(String),
+    Dot,
     Open,
     Close,
     Other,
@@ -180,10 +181,13 @@ pub(super) fn fence(sql: &str) -> Result<&str, String> {
                     .checked_sub(1)
                     .ok_or_else(|| "parentheses do not match".to_owned())?;
             }
-            Token::Other => {}
+            Token::Dot | Token::Other => {}
         }
-        before = match token {
-            Token::Word(word) => Some(word),
+        before = match (token, before) {
+            // One of another schema's functions is none of those on the list.
+            (Token::Word(_), Some(".")) => Some("a schema's"),
+            (Token::Word(word), _) => Some(word),
+            (Token::Dot, _) => Some("."),
             _ => None,
         };
     }
@@ -228,6 +232,7 @@ fn tokens(sql: &str) -> Result<Vec<Token>, String> {
             }
             b'(' => tokens.push(Token::Open),
             b')' => tokens.push(Token::Close),
+            b'.' => tokens.push(Token::Dot),
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'_' => {
                 let word = word(byte, &mut bytes);
                 last = b'a';
@@ -325,6 +330,8 @@ mod tests {
             "SELECT current_setting('x')",
             "SELECT repeat('x', 1000000000)",
             "SELECT public.f(1)",
+            "SELECT elsewhere.lower('x')",
+            "SELECT elsewhere . \"lower\" ('x')",
             "SELECT * FROM cp_agents",
             "SELECT * FROM \"cp_agents\"",
             "SELECT * FROM U&\"cp\\005fagents\"",

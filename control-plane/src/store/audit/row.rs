@@ -1,66 +1,40 @@
-//! An event as a row, and the hash that chains it to the row before.
+//! An event as a row, and what of it the chain hashes.
 
 use clampd_model::AuditEvent;
-use clampd_token::{canonical_json, sha256_hex};
+use clampd_token::AUDIT_CHAIN_COLUMNS;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::store::{Noun, StoreError, sql::Cell, sql_integer};
 
 /// The columns of `audit_logs`, in order.
-pub(crate) const AUDIT_COLUMNS: [&str; 35] = [
-    "seq",
-    "event_id",
-    "request_id",
-    "trace_id",
-    "org_id",
-    "agent_id",
-    "agent_name",
-    "session_id",
-    "tool_name",
-    "tool_action",
-    "params_hash",
-    "params_masked",
-    "prompt_hash",
-    "encodings_detected",
-    "risk_score",
-    "assessed_risk",
-    "classification",
-    "labels",
-    "matched_rules",
-    "policy_action",
-    "policy_reason",
-    "scope_requested",
-    "scope_granted",
-    "blocked",
-    "denial_reason",
-    "session_flags",
-    "response",
-    "degraded_stages",
-    "delegation_chain",
-    "delegation_trace_id",
-    "bundle_revision",
-    "latency_us",
-    "timestamp",
-    "received_at",
-    "chain_hash",
-];
+pub(crate) const AUDIT_COLUMNS: [&str; CHAINED_COLUMNS + 1] = {
+    let mut columns = ["chain_hash"; CHAINED_COLUMNS + 1];
+    let (chained, _) = columns.split_at_mut(CHAINED_COLUMNS);
+    chained.copy_from_slice(&AUDIT_CHAIN_COLUMNS);
+    columns
+};
 
 /// All columns but the last, the chain's hash.
-const CHAINED_COLUMNS: usize = AUDIT_COLUMNS.len() - 1;
+const CHAINED_COLUMNS: usize = AUDIT_CHAIN_COLUMNS.len();
 
-/// The hash that follows `head`: SHA-256 of it and of the row's columns up to `received_at` as a
-/// canonical JSON list, just as a query answers them. So an export can be checked elsewhere.
-pub(super) fn chain<'r>(head: &str, row: impl Iterator<Item = &'r Cell>) -> String {
-    let row = row.zip(AUDIT_COLUMNS).map(|(cell, column)| match cell {
+/// A column as a query answers it, an export holds it and the chain hashes it.
+pub(super) fn json_of(column: &str, cell: &Cell) -> Value {
+    match cell {
         Cell::Bool(yes) => Value::Bool(*yes),
+        // SQLite has no booleans of its own.
         Cell::Integer(number) if column == "blocked" => Value::Bool(*number != 0),
         Cell::Integer(number) => json!(number),
         Cell::Real(number) => json!(number),
         Cell::Text(text) => Value::String(text.clone()),
         Cell::Null | Cell::Blob(_) => Value::Null,
-    });
-    sha256_hex(format!("{head}{}", canonical_json(&row.collect())).as_bytes())
+    }
+}
+
+/// What the chain hashes of a row that begins with the chained columns.
+pub(super) fn columns_of(cells: &[Cell]) -> Vec<Value> {
+    let cells = AUDIT_CHAIN_COLUMNS.iter().zip(cells);
+    cells.map(|(column, cell)| json_of(column, cell)).collect()
 }
 
 /// The row of an event, in the order of [`AUDIT_COLUMNS`], without the chain's hash.

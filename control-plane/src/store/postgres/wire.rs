@@ -68,6 +68,11 @@ impl ToSql for Cell {
             (Self::Integer(number), &Type::INT8) => number.to_sql(kind, out),
             (Self::Integer(number), &Type::INT4) => i32::try_from(*number)?.to_sql(kind, out),
             (Self::Real(number), &Type::FLOAT8) => number.to_sql(kind, out),
+            // A NUL is the one character that it cannot keep. To compare with, one that is in no
+            // name does as well; to store, it is what stands for what cannot be shown.
+            (Self::Text(text), &Type::TEXT | &Type::VARCHAR) if text.contains('\0') => {
+                text.replace('\0', "\u{fffd}").to_sql(kind, out)
+            }
             (Self::Text(text), &Type::TEXT | &Type::VARCHAR) => text.to_sql(kind, out),
             (Self::Blob(bytes), &Type::BYTEA) => bytes.to_sql(kind, out),
             (_, kind) => {
