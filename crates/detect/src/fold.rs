@@ -9,7 +9,8 @@ mod letters;
 use clampd_model::{Decoding, Decodings};
 
 use crate::limits::{FOLD_BYTES_BASE, FOLD_GROWTH_MAX};
-use letters::{base_letter, is_bidi_control, is_invisible, lookalike};
+pub(crate) use letters::is_invisible;
+use letters::{base_letter, is_bidi_control, lookalike};
 
 /// A folded text and what was needed to get there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
