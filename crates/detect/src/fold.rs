@@ -74,7 +74,7 @@ struct Folding {
     line: bool,
     /// The last character was an ASCII letter or digit.
     after_ascii: bool,
-    /// ASCII letters stand in it.
+    /// ASCII letters or signs stand in it.
     latin: bool,
     /// Letters stand in it that look like Latin ones.
     lookalike: bool,
@@ -193,6 +193,7 @@ impl Folding {
     fn decomposed(&mut self, c: char) {
         if let Some(base) = base_letter(c) {
             self.out.push_str(base);
+            self.latin = true;
             return;
         }
         let start = self.out.len();
@@ -205,13 +206,15 @@ impl Folding {
             parts += 1;
             if part.is_ascii() {
                 self.out.push(part.to_ascii_lowercase());
+            } else if let Some(base) = base_letter(part) {
+                self.out.push_str(base);
             } else if !is_mark(part) {
                 self.letter(part);
             }
         });
         let written = self.out.get(start..).unwrap_or_default();
+        self.latin |= written.bytes().any(|b| b.is_ascii_graphic());
         if parts == 1 && written.len() == 1 && written.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            self.latin = true;
             self.decodings = self.decodings.with(Decoding::Compatibility);
         }
     }
@@ -322,8 +325,14 @@ mod tests {
 
     #[test]
     fn folding_twice_changes_nothing() {
-        for text in ["ＤＲＯＰ x", "Ignоre é ß İ", "ไม่สนใจคำสั่ง", "지시를 무시"]
-        {
+        for text in [
+            "ＤＲＯＰ x",
+            "Ignоre é ß İ",
+            "ไม่สนใจคำสั่ง",
+            "지시를 무시",
+            "x\u{2057}y\u{2034}",
+            "п\u{37e}п",
+        ] {
             assert_eq!(fold(&fold(text)), fold(text), "{text}");
         }
     }
