@@ -250,3 +250,19 @@ pub(crate) fn signals(
     }
     signals
 }
+
+/// Recognisers by themselves, for fuzzing.
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    use super::{Signals, address, sql};
+
+    pub(crate) fn sql(folded: &str, signals: &mut Signals) {
+        sql::recognise_value(folded, signals);
+        sql::recognise_query(folded, signals);
+    }
+
+    pub(crate) fn addresses(folded: &str, signals: &mut Signals) {
+        address::recognise(folded, signals);
+        address::recognise_bare(folded, signals);
+    }
+}
