@@ -54,6 +54,11 @@ fn a_rule_is_shown_with_its_reason_and_examples() {
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
+    let shown = clampd.ok(&["rules", "show", "pii-iban", "--rules", &rules()]);
+    assert!(
+        shown.contains("recogniser  iban, after ISO 13616-1"),
+        "{shown}"
+    );
     let shown = clampd.ok(&["rules", "show", "sql-drop-table"]);
     assert!(shown.contains("--rules DIR"), "{shown}");
     assert!(
