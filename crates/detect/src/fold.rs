@@ -182,7 +182,6 @@ impl Folding {
                 }
             }
             _ => {
-                self.end_space();
                 self.decomposed(c);
                 self.after_ascii = false;
             }
@@ -192,27 +191,37 @@ impl Folding {
     /// A character in its compatibility decomposition, without marks (UAX #15, NFKD).
     fn decomposed(&mut self, c: char) {
         if let Some(base) = base_letter(c) {
+            self.end_space();
             self.out.push_str(base);
             self.latin = true;
             return;
         }
-        let start = self.out.len();
-        if start > self.bytes_max {
+        if self.out.len() > self.bytes_max {
+            self.end_space();
             self.out.push(c);
             return;
         }
+        let start = self.out.len();
         let mut parts = 0;
         forms::decompose(c, |part| {
             parts += 1;
+            if part == ' ' {
+                self.space = true;
+                return;
+            }
+            if is_mark(part) {
+                return;
+            }
+            self.end_space();
             if part.is_ascii() {
                 self.out.push(part.to_ascii_lowercase());
             } else if let Some(base) = base_letter(part) {
                 self.out.push_str(base);
-            } else if !is_mark(part) {
+            } else {
                 self.letter(part);
             }
         });
-        let written = self.out.get(start..).unwrap_or_default();
+        let written = self.out.get(start..).unwrap_or_default().trim_start();
         self.latin |= written.bytes().any(|b| b.is_ascii_graphic());
         if parts == 1 && written.len() == 1 && written.bytes().all(|b| b.is_ascii_alphanumeric()) {
             self.decodings = self.decodings.with(Decoding::Compatibility);
@@ -332,6 +341,7 @@ mod tests {
             "지시를 무시",
             "x\u{2057}y\u{2034}",
             "п\u{37e}п",
+            " \u{2da} a \u{2da}\u{b4}b",
         ] {
             assert_eq!(fold(&fold(text)), fold(text), "{text}");
         }
