@@ -125,9 +125,11 @@ fn telling_operator(key: &str, operand: &Value) -> Option<String> {
 /// Whether a field holds who logs in or what proves it.
 fn names_a_login(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    ["user", "login", "name", "mail", "pass", "pwd", "token", "pin", "secret"]
-        .iter()
-        .any(|word| name.contains(word))
+    [
+        "user", "login", "name", "mail", "pass", "pwd", "token", "pin", "secret",
+    ]
+    .iter()
+    .any(|word| name.contains(word))
 }
 
 fn is_plain(key: &str) -> bool {
@@ -153,7 +155,12 @@ mod tests {
         let got: Vec<_> = leaves.iter().map(|l| (l.name, l.text)).collect();
         assert_eq!(
             got,
-            [("args", "rm"), ("args", "-rf"), ("args", "/"), ("args", "rm -rf /")]
+            [
+                ("args", "rm"),
+                ("args", "-rf"),
+                ("args", "/"),
+                ("args", "rm -rf /")
+            ]
         );
     }
 
