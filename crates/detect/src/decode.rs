@@ -3,6 +3,7 @@
 //! [`unfold`] gives texts that may hide more and are folded again; [`refold`] gives other
 //! readings of a folded text, which are only scanned.
 
+mod bare;
 mod base;
 mod escapes;
 mod spelling;
@@ -121,8 +122,17 @@ pub(crate) fn unfold(
         let codes = base::grouped_codes(&variant.text);
         together_and_apart(codes, |text| put(Some(one(Decoding::Hex)(text))));
     }
-    if traits.any(Traits::SINGLE_LETTERS) && variant.may(Decoding::Spaced) {
+    let apart = traits.any(Traits::SINGLE_LETTERS) || spelling::is_apart(&variant.text);
+    if apart && variant.may(Decoding::Spaced) {
         put(spelling::unspaced(&variant.text).map(one(Decoding::Spaced)));
+    }
+    let encoded = Traits::PERCENT
+        .with(Traits::AMPERSAND)
+        .with(Traits::BACKSLASH)
+        .with(Traits::EQUALS)
+        .with(Traits::SINGLE_LETTERS);
+    if !variant.text.is_ascii() && (traits.any(encoded) || base::has_run(folded)) {
+        put(bare::bare(&variant.text).map(|text| (text, Decodings::NONE)));
     }
     if !variant.text.is_ascii() {
         put(wrapped::tag_characters(&variant.text).map(one(Decoding::Tag)));

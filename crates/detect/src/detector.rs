@@ -15,6 +15,7 @@ use crate::{
     effort::Effort,
     findings::{Collected, Findings},
     fold::fold_text,
+    limits::VARIANT_BYTES,
     place::{Leaf, Place},
     rule::Rule,
 };
@@ -109,7 +110,7 @@ fn scan_variant(
     let traits = judge.judge(&folded.text, decodings, collected);
     decode::unfold(variant, &folded.text, traits, variants, &judge.effort);
     for (text, step) in decode::refold(&folded.text, traits) {
-        if judge.effort.spend(text.len()) {
+        if judge.effort.spend(text.len().saturating_add(VARIANT_BYTES)) {
             judge.judge(&text, decodings.with(step), collected);
         }
     }

@@ -10,6 +10,9 @@ mod detector;
 mod effort;
 mod findings;
 mod fold;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod limits;
 mod place;
 mod recognise;

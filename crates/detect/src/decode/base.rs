@@ -17,22 +17,35 @@ pub(super) struct Runs {
 /// Reads every run of letters, digits and `+ / - _` that is long enough to be a text.
 pub(super) fn runs(text: &str) -> Runs {
     let mut runs = Runs::default();
-    let mut rest = text.as_bytes();
-    // Most words are shorter than a run, so the last byte that a run would have is asked first.
-    while let Some((last, front)) = rest.get(..RUN_BYTES_MIN).and_then(<[u8]>::split_last) {
-        let tail = || front.iter().rev().take_while(|b| in_run(**b)).count();
-        let skip = if !in_run(*last) {
-            RUN_BYTES_MIN
-        } else if let Some(other @ 1..) = front.len().checked_sub(tail()) {
-            other
-        } else {
-            let length = rest.iter().position(|b| !in_run(*b)).unwrap_or(rest.len());
-            runs.read(rest.get(..length).unwrap_or_default());
-            length
-        };
-        rest = rest.get(skip..).unwrap_or_default();
-    }
+    long_runs(text).for_each(|run| runs.read(run));
     runs
+}
+
+/// Whether there is a run that is long enough to be a text.
+pub(super) fn has_run(text: &str) -> bool {
+    long_runs(text).next().is_some()
+}
+
+fn long_runs(text: &str) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text.as_bytes();
+    std::iter::from_fn(move || {
+        // Most words are shorter than a run, so the last byte that a run would have is asked first.
+        while let Some((last, front)) = rest.get(..RUN_BYTES_MIN).and_then(<[u8]>::split_last) {
+            let tail = || front.iter().rev().take_while(|b| in_run(**b)).count();
+            let skip = if !in_run(*last) {
+                RUN_BYTES_MIN
+            } else if let Some(other @ 1..) = front.len().checked_sub(tail()) {
+                other
+            } else {
+                let length = rest.iter().position(|b| !in_run(*b));
+                let (run, left) = rest.split_at_checked(length.unwrap_or(rest.len()))?;
+                rest = left;
+                return Some(run);
+            };
+            rest = rest.get(skip..).unwrap_or_default();
+        }
+        None
+    })
 }
 
 fn in_run(byte: u8) -> bool {

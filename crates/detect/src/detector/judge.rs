@@ -61,6 +61,8 @@ impl<'d> Judge<'d> {
         decodings: Decodings,
         collected: &mut Collected,
     ) -> Traits {
+        #[cfg(fuzzing)]
+        crate::fuzzing::judged(text);
         let (gates, cues) = self.gates(text);
         let traits = Traits::of(text).with(cues);
         let prose = Prose::new(text);
