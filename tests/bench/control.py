@@ -222,7 +222,7 @@ def event(number: str) -> dict[str, Any]:
         "classification": "Safe",
         "labels": [],
         "matched_rules": [],
-        "policy_action": "allow",
+        "policy_action": "Allow",
         "policy_reason": "no policy forbids it",
         "scope_requested": "db:read",
         "scope_granted": "db:read",
