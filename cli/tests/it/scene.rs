@@ -69,6 +69,16 @@ impl Scene {
         assert_eq!(database.execute(sql, ()).unwrap(), 1);
     }
 
+    /// What the service answers its administrator.
+    pub(crate) fn get(&self, path: &str) -> String {
+        let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
+        let answer = agent
+            .get(format!("{}{path}", self.url))
+            .header("authorization", format!("Bearer {}", self.keys.admin_key))
+            .call();
+        answer.unwrap().body_mut().read_to_string().unwrap()
+    }
+
     /// Sends audit events as a gateway does.
     pub(crate) fn audit(&self, events: &[AuditEvent]) {
         let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
