@@ -3,7 +3,7 @@
 use clampd_model::AgentId;
 
 use crate::{
-    Config, ErrorCode, Head, Micros, Refusal, Seed, Snapshot,
+    Config, ErrorCode, Head, Micros, Peers, Refusal, Seed, Snapshot,
     delegation::Delegation,
     identity::{KeyDemand, identify},
     step::Reading,
@@ -102,6 +102,7 @@ impl Endpoint {
 /// Authenticates a request before anything of its body is looked at.
 pub(crate) fn admit(
     snapshot: &Snapshot,
+    peers: &Peers,
     head: &Head,
     endpoint: Endpoint,
     seed: &Seed,
@@ -111,7 +112,7 @@ pub(crate) fn admit(
         Endpoint::Mcp | Endpoint::McpSession => KeyDemand::Optional,
         _ => KeyDemand::Required,
     };
-    let caller = identify(snapshot, head, demand, seed.now)?;
+    let caller = identify(snapshot, peers, head, demand, seed.now)?;
     refuse_encodings(head)?;
     let delegation = Delegation::from_head(head)?;
     delegation.check(snapshot, &caller.agent)?;

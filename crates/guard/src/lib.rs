@@ -18,6 +18,7 @@ mod mcp;
 mod mcp_answer;
 mod mint;
 mod outcome;
+mod peer;
 mod record;
 mod refusal;
 mod reply;
@@ -35,6 +36,7 @@ pub use decide::{Decision, judge_text};
 pub use exchange::Guard;
 pub use json::{JSON_DEPTH_MAX, parse_strict};
 pub use leaves::{LEAVES_MAX, leaves_of};
+pub use peer::Peers;
 pub use refusal::{ErrorCode, Refusal};
 pub use reply::{Denial, ProxyResponse, Reply, ScanResponse};
 pub use respond::{

@@ -8,8 +8,9 @@
 
 mod scene;
 
+use clampd_guard::{HeaderChanges, Reply};
 use clampd_model::Verdict;
-use scene::{Scene, call, jwt};
+use scene::{Scene, bearer, call, jwt};
 use serde_json::{Value, json};
 
 #[cfg(target_arch = "wasm32")]
@@ -482,6 +483,83 @@ fn a_safe_mcp_call_goes_on_with_a_token_in_place_of_the_agents() {
     );
     assert!(changes.remove.contains(&"x-ag-agent-token"));
     assert!(!changes.remove.contains(&"authorization"));
+}
+
+const SCOUT: &str = "spiffe://cluster.local/ns/agents/sa/scout";
+
+/// A proxy that knows scout by its certificate, and a call over a connection of this peer.
+fn over_mtls(uri: &str, headers: Vec<(&str, String)>) -> (HeaderChanges, Option<Reply>) {
+    let peers = format!(r#""mint":"local","peers":{{"{SCOUT}":"scout"}}"#);
+    let message = tools_call(1, "database.query", json!({"sql": "SELECT 1"})).to_string();
+    let scene = Scene::with(&peers).over_mtls(uri);
+    scene.exchange("POST", "/mcp", headers, message.as_bytes())
+}
+
+#[test]
+fn a_peer_certificate_stands_for_its_agent() {
+    let subject = |headers: &HeaderChanges, name: &str| {
+        let (_, value) = headers.set.iter().find(|(n, _)| *n == name).unwrap();
+        scene::claims(value.trim_start_matches("Bearer "))["sub"].clone()
+    };
+    let (headers, reply) = over_mtls(SCOUT, vec![]);
+    assert!(reply.is_none());
+    assert_eq!(subject(&headers, "authorization"), "scout");
+
+    let foreign = || ("authorization", "Bearer the-server's-own".to_owned());
+    let (headers, reply) = over_mtls(SCOUT, vec![foreign()]);
+    assert!(reply.is_none());
+    assert_eq!(subject(&headers, "x-clampd-token"), "scout");
+    assert!(
+        !headers.remove.contains(&"authorization"),
+        "it is the server's"
+    );
+
+    let (headers, reply) = over_mtls(SCOUT, vec![("authorization", bearer("scout"))]);
+    assert!(reply.is_none());
+    assert_eq!(subject(&headers, "authorization"), "scout");
+}
+
+#[test]
+fn nobody_is_an_agent_by_another_certificate_or_by_a_header() {
+    let uri = || ("x-forwarded-client-cert", format!("URI={SCOUT}"));
+    for (peer, headers, code) in [
+        (
+            "spiffe://cluster.local/ns/agents/sa/scout2",
+            vec![],
+            "missing_jwt",
+        ),
+        (
+            "spiffe://cluster.local/ns/agents/sa",
+            vec![uri()],
+            "missing_jwt",
+        ),
+        (
+            "spiffe://other.domain/ns/agents/sa/scout",
+            vec![uri()],
+            "missing_jwt",
+        ),
+        ("", vec![uri()], "missing_jwt"),
+        // With a JWT, both must name the same agent.
+        (
+            SCOUT,
+            vec![("x-ag-agent-token", bearer("helper"))],
+            "invalid_jwt",
+        ),
+        (
+            SCOUT,
+            vec![("authorization", bearer("helper"))],
+            "invalid_jwt",
+        ),
+        (
+            SCOUT,
+            vec![("x-ag-agent-token", "Bearer x".into())],
+            "invalid_jwt",
+        ),
+    ] {
+        let (_, reply) = over_mtls(peer, headers.clone());
+        let body: Value = serde_json::from_slice(&reply.unwrap().body).unwrap();
+        assert_eq!(body["error_code"], code, "{peer} {headers:?}");
+    }
 }
 
 #[test]
