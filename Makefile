@@ -80,6 +80,11 @@ test-e2e: filter control-plane cli .venv/ready ## The promises of the whole, on 
 	@$(PYTHON) envoy/fetch.py >/dev/null
 	@.venv/bin/python -m pytest tests/e2e -c tests/e2e/pytest.ini
 
+.PHONY: istio-e2e
+istio-e2e: filter control-plane .venv/ready ## Two Envoys as Istio's sidecars, with mutual TLS: what is allowed, blocked, and why
+	@$(PYTHON) envoy/fetch.py >/dev/null
+	@.venv/bin/python tests/e2e/mesh/show.py
+
 .PHONY: validate
 validate: filter ## Let Envoy load envoy.yaml and configure the filter in it
 	@$(PYTHON) envoy/stack.py validate
