@@ -133,6 +133,12 @@ pub(crate) fn forget_response_length() {
     );
 }
 
+/// Notes what came of this exchange where its access log finds it: `%FILTER_STATE(wasm.clampd)%`.
+pub(crate) fn note(note: &str) {
+    let path = vec!["clampd"];
+    log_failure("note", hostcalls::set_property(path, Some(note.as_bytes())));
+}
+
 /// Lets a held request go on.
 pub(crate) fn resume_request() {
     log_failure("resume", hostcalls::resume_http_request());

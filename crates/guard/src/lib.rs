@@ -46,5 +46,5 @@ pub use snapshot::{Snapshot, SnapshotError};
 pub use step::{
     Answer, Asking, Callout, Head, HeaderChanges, Judgement, Micros, Reading, Seed, Step,
 };
-pub use trace::pipeline_lines;
+pub use trace::{access_note, pipeline_lines};
 pub use whole_bundle::WholeBundle;

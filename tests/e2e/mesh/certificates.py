@@ -1,4 +1,4 @@
-"""Certificates of a mesh: an authority and workloads with SPIFFE ids, as Istio's own CA makes them."""
+"""Certificates of a mesh: an authority and workloads with SPIFFE ids, as Istio's CA makes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holds a mesh's sidecar against `envoy/envoy.yaml`: every knob there is here, or there is a reason.
+"""Holds a sidecar against `envoy/envoy.yaml`: every knob there is here, or there is a reason.
 
 `complaints` says what is missing or other. It compares by going through what `envoy.yaml` has, so a
 knob that is added there is missed here the same day; only what `DIFFERENT` names may differ.
@@ -41,7 +41,7 @@ DIFFERENT = {
         "@type": "the same by name of the filter",
         "stat_prefix": "Istio's",
         "server_name": "Istio's: the workload's answers keep the name that they come with",
-        "use_remote_address": "Istio's; the filter believes no header about where a request is from",
+        "use_remote_address": "Istio's; the filter believes no header about who sends",
         "early_header_mutation_extensions": "header by header, see STEERING_HEADERS",
         "local_reply_config": "wording of Envoy's own refusals; Istio's stays",
         "route_config": "Istio's, made of VirtualServices",

@@ -1,8 +1,8 @@
 """A small mesh on loopback: an agent's sidecar, a tool's, the control plane's, with mutual TLS.
 
-The sidecars are real Envoys; what istiod would send them is `sidecar.yaml` with the EnvoyFilters of
-`istio/` laid upon it. The pods are the example tool, the control plane and whoever calls. The module
-comes over HTTP, with its digest, as a mesh's proxies get it.
+The sidecars are real Envoys; what istiod would send them is `sidecar.yaml` with the EnvoyFilters
+of `istio/` laid upon it. The pods are the example tool, the control plane and whoever calls. The
+module comes over HTTP, with its digest, as a mesh's proxies get it.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ class Mesh:
     def call_through_own_sidecar(
         self, sql: str = SAFE_SQL, *, port: int = 8000, headers: dict[str, str] | None = None
     ) -> Answer:
-        """Calls the tool's service as the agent's pod does: in plain text, by way of its sidecar."""
+        """Calls the tool's service as the agent's pod does: in plain text, through its sidecar."""
         url = f"http://127.0.0.1:{self.agent.ports[f'0.0.0.0_{port}']}/mcp"
         return ask("POST", url, tools_call("database.query", sql), headers=headers)
 

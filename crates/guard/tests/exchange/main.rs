@@ -347,6 +347,25 @@ fn a_forwarded_call_brings_the_tools_answer_unless_it_is_dangerous() {
     let (_, body) = scene.post("/v1/proxy", &forwarded);
     assert_eq!(body["denial"]["rule_id"], "answer-encoding");
 
+    // Part of the caller's trace, if that is one.
+    let trace = format!("00-{}-{}-01", "4b".repeat(16), "a1".repeat(8));
+    for (sent, wanted) in [(trace.as_str(), 1), ("00-4b-a1-01", 0), ("x\r\ny: z", 0)] {
+        let scene = Scene::new();
+        let mut headers = scene.headers();
+        headers.push(("traceparent", sent.to_owned()));
+        scene.send(
+            "POST",
+            "/v1/proxy",
+            headers,
+            forwarded.to_string().as_bytes(),
+        );
+        let pair = ("traceparent".to_owned(), sent.to_owned());
+        let carried = scene.last_call("sql").headers;
+        assert_eq!(carried.iter().filter(|h| **h == pair).count(), wanted);
+        let traced = scene.events().iter().any(|e| e.trace_id.is_some());
+        assert_eq!(traced, wanted == 1);
+    }
+
     // Verified only: nothing is forwarded.
     let scene = Scene::new();
     let (_, body) = scene.post("/v1/verify", &forwarded);
