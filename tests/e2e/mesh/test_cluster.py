@@ -1,4 +1,4 @@
-"""The manifests of the overlays: their shapes, who reaches whom, and that no safeguard goes unseen."""
+"""The overlays' manifests: their shapes, who reaches whom, and that no safeguard goes unseen."""
 
 from __future__ import annotations
 
