@@ -1,4 +1,4 @@
-"""What operators watch: dashboard, alerts and access logs, on a running mesh and a real Prometheus."""
+"""What operators watch, on a running mesh and a real Prometheus: dashboard, alerts, access logs."""
 
 from __future__ import annotations
 
