@@ -65,11 +65,16 @@ def release(binaries: Path, module: Path, out: Path, registry: str) -> None:
     for file in sorted((ROOT / "packaging").iterdir()):
         if file.suffix in (".service", ".yaml", ".Dockerfile"):
             write(out / file.name, file.read_bytes())
+    # What the demo of the mesh runs.
+    write(out / "server.py", (ROOT / "examples/sql-tool/server.py").read_bytes())
     (out / "data").mkdir()
     write(out / "data/.keep", b"")
     for file in ("dashboard.json", "alerts.yaml"):
         write(out / file, (ROOT / "istio/monitoring" / file).read_bytes())
     digests = write_images(out, version, wasm, registry)
+    init = (ROOT / "packaging/init-pod.json").read_text()
+    pinned = init.replace(f"{REGISTRY}/control-plane@sha256:{UNPINNED}", digests["control-plane"])
+    write(out / "init-pod.json", pinned.encode())
     write(out / "istio.tar.gz", manifests(digests, hashlib.sha256(wasm).hexdigest(), registry))
     write(out / "images.json", json.dumps(digests, indent=1).encode() + b"\n")
     files = sorted(path for path in out.rglob("*") if path.is_file())

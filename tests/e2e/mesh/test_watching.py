@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 import yaml
-from manifests import ISTIO
+from manifests import ISTIO, ROOT
 from merge import HCM, Json
 from mesh import EVIL_SQL, SCOUT, SQL_TOOL, Mesh
 from processes import free_ports, wait_until
@@ -124,6 +124,12 @@ def test_what_a_panel_or_an_alert_asks_for_is_there(prometheus: Prometheus, expr
     assert names
     missing = {name for name in names if not wait_until(lambda n=name: prometheus.query(n), 10)}
     assert missing == set()
+
+
+def test_what_the_guide_points_at_is_there(prometheus: Prometheus):
+    names = set(METRIC.findall((ROOT / "docs/operations.md").read_text()))
+    assert len(names) > 8
+    assert {name for name in names if not prometheus.query(name)} == set()
 
 
 def test_what_was_denied_is_seen_in_prometheus(prometheus: Prometheus):
