@@ -5,14 +5,19 @@ from __future__ import annotations
 import copy
 import json
 import ssl
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 import pytest
+from agent import handed_over
 from certificates import Credentials, spiffe_id
-from merge import Json, find, write_extensions
-from mesh import EVIL_SQL, SCOUT, SQL_TOOL, Mesh, Sidecar, outcome
+from fetch import envoy_path
+from merge import Json, Merged, find, write_extensions
+from mesh import EVIL_SQL, SCOUT, SIDECAR, SQL_TOOL, Mesh, Sidecar, outcome
 from processes import wait_until
+from stack import SAMPLE_TRUST_ROOT
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +199,27 @@ def test_a_configuration_that_is_refused_later_leaves_the_good_one_in_force(
     assert wait_until(lambda: sidecar.stat(CONFIG_FAILURES) > 0, 60)
     assert outcome(mesh.call(scout, sidecar=sidecar)) == "allowed"
     assert "sql-drop-table" in outcome(mesh.call(scout, EVIL_SQL, sidecar=sidecar))
+
+
+def test_envoy_takes_a_guarded_gateway_s_configuration(mesh: Mesh, tmp_path: Path):
+    """With the filter in its place: Envoy's validation looks into no config that comes later."""
+    merged = Merged(SIDECAR, [mesh.manifest("gateway")], gateway=True)
+    extension = handed_over(merged.extensions["clampd"], tmp_path)
+    ports = dict.fromkeys(("0.0.0.0_8000", "clampd_control_plane", "admin"), 1)
+    credentials = mesh.issue(SQL_TOOL, "validated").directory
+    config = json.loads(merged.write(tmp_path, ports, credentials).read_text())
+    filters = [one for hcm in find(config, "typed_config") for one in hcm.get("http_filters", [])]
+    for one in filters:
+        if one.pop("config_discovery", None):
+            one["typed_config"] = extension
+    assert "clampd" in {one["name"] for one in filters}
+    (tmp_path / "inlined.json").write_text(json.dumps(config))
+    command = [str(envoy_path()), "--mode", "validate", "--config-path", "inlined.json"]
+    keys = {"CLAMPD_PROXY_KEY": "ag_live_validate", "CLAMPD_TRUST_ROOT": SAMPLE_TRUST_ROOT}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=keys, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_the_module_may_be_fetched_by_envoy_too(mesh: Mesh, scout: Credentials, another: Start):
