@@ -19,6 +19,7 @@ MAY_USE = {
     "clampd-policy": {"clampd-model"},
     "clampd-rule-compiler": {"clampd-model", "clampd-detect"},
     "clampd-ruleset": {"clampd-model", "clampd-detect", "clampd-rule-compiler"},
+    "clampd-sigma": {"clampd-model", "clampd-detect", "clampd-rule-compiler"},
     "clampd-guard": {
         "clampd-model",
         "clampd-token",
@@ -40,6 +41,7 @@ MAY_USE = {
         "clampd-detect",
         "clampd-ruleset",
         "clampd-rule-compiler",
+        "clampd-sigma",
         "clampd-guard",
         "clampd-control-plane",
     },

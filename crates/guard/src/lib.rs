@@ -21,6 +21,7 @@ mod mcp;
 mod mcp_answer;
 mod mint;
 mod outcome;
+mod peer;
 mod record;
 mod refusal;
 mod reply;
@@ -38,6 +39,7 @@ pub use decide::{Decision, judge_text};
 pub use exchange::Guard;
 pub use json::{JSON_DEPTH_MAX, parse_strict};
 pub use leaves::{LEAVES_MAX, leaves_of};
+pub use peer::Peers;
 pub use refusal::{ErrorCode, Refusal};
 pub use reply::{Denial, ProxyResponse, Reply, ScanResponse};
 pub use respond::{
@@ -47,5 +49,5 @@ pub use snapshot::{Snapshot, SnapshotError};
 pub use step::{
     Answer, Asking, Callout, Head, HeaderChanges, Judgement, Micros, Reading, Seed, Step,
 };
-pub use trace::pipeline_lines;
+pub use trace::{access_note, pipeline_lines};
 pub use whole_bundle::WholeBundle;
