@@ -61,8 +61,12 @@ pub(crate) fn identify(
     snapshot: &Snapshot,
     head: &Head,
     demand: KeyDemand,
+    fixed: Option<&AgentId>,
     now: Micros,
 ) -> Result<Caller, Refusal> {
+    if let Some(agent) = fixed.filter(|_| !head.has(AGENT_TOKEN_HEADER)) {
+        return identify_fixed(snapshot, agent);
+    }
     let key_org = match (head.has(KEY_HEADER), demand) {
         (true, _) => Some(org_of_key(snapshot, head)?),
         (false, KeyDemand::Optional) => None,
@@ -98,6 +102,25 @@ pub(crate) fn identify(
             .is_some_and(|iss| SDK_ISSUERS.contains(&iss.as_str())),
         jwt: Secret::new(jwt),
         came_in,
+    })
+}
+
+/// The one agent that the configuration names: `authorization` is not looked at.
+fn identify_fixed(snapshot: &Snapshot, agent: &AgentId) -> Result<Caller, Refusal> {
+    may_act(snapshot, agent)?;
+    let agent = snapshot
+        .agent(agent)
+        .filter(|agent| agent.org_id == snapshot.org_id())
+        .ok_or_else(|| ErrorCode::AgentNotFound.because("agent is not registered"))?;
+    Ok(Caller {
+        agent: agent.id.clone(),
+        name: agent.name.clone(),
+        org_id: agent.org_id.clone(),
+        scopes: agent.scopes.clone(),
+        narrowed: None,
+        is_sdk: false,
+        jwt: Secret::new(""),
+        came_in: TokenHeader::AgentToken,
     })
 }
 

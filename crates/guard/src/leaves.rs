@@ -16,8 +16,19 @@ const NUMBER_DIGITS_MIN: usize = 9;
 /// keys that are no plain names. Keys are visited in order, so that the order in the body does
 /// not matter.
 pub fn leaves_of(value: &Value) -> Leaves<'_> {
-    let mut leaves = Leaves { texts: Vec::new() };
+    let mut leaves = Leaves::default();
     leaves.collect("", value);
+    leaves
+}
+
+/// The same of what a model told, without the probabilities of its words: they are its text again,
+/// cut small.
+pub(crate) fn leaves_told(told: &Value) -> Leaves<'_> {
+    let mut leaves = Leaves {
+        left_out: "logprobs",
+        ..Leaves::default()
+    };
+    leaves.collect("", told);
     leaves
 }
 
@@ -25,6 +36,8 @@ pub fn leaves_of(value: &Value) -> Leaves<'_> {
 #[derive(Debug, Default)]
 pub struct Leaves<'v> {
     texts: Vec<(&'v str, Cow<'v, str>)>,
+    /// A key whose value is not looked at; none has the empty name.
+    left_out: &'static str,
 }
 
 impl<'v> Leaves<'v> {
@@ -32,6 +45,7 @@ impl<'v> Leaves<'v> {
     pub fn text(text: &'v str) -> Self {
         Self {
             texts: vec![("", Cow::Borrowed(text))],
+            ..Self::default()
         }
     }
 
@@ -69,6 +83,9 @@ impl<'v> Leaves<'v> {
             Value::Array(items) => items.iter().for_each(|item| self.collect(name, item)),
             Value::Object(fields) => {
                 for (key, value) in fields {
+                    if !key.is_empty() && key == self.left_out {
+                        continue;
+                    }
                     if !is_plain(key) {
                         self.texts.push(("", Cow::Borrowed(key)));
                     }

@@ -6,6 +6,8 @@
     reason = "a panic here is a failed promise"
 )]
 
+mod models;
+mod routes;
 mod scene;
 
 use clampd_model::Verdict;
