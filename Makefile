@@ -9,6 +9,7 @@ PYTHON ?= python3
 WASM := target/wasm32-wasip1/release/filter.wasm
 WASM_BYTES_MAX := 900000
 RUNNER := .tools/bin/wasm-bindgen-test-runner
+NODE_MODULES := tests/e2e/node/node_modules/.package-lock.json
 PURE := model token detect policy guard
 # The crates whose tests run in WebAssembly too, and the wasm-bindgen that Cargo.lock settles on. The
 # rules run there in guard's tests; ruleset's own need randomness, which that target has not.
@@ -22,7 +23,7 @@ help: ## Show this help
 	  /^[a-z][a-z-]*:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: .venv/ready $(RUNNER) ## Get what the tests need: Envoy, the Python packages, the wasm test runner
+setup: .venv/ready $(RUNNER) $(NODE_MODULES) ## Get what the tests need: Envoy, the Python packages, the wasm test runner
 	@$(PYTHON) envoy/fetch.py
 
 .PHONY: build
@@ -76,7 +77,7 @@ test-wasm: $(RUNNER) ## The pure crates' tests in WebAssembly, under Node
 	  cargo test --target wasm32-unknown-unknown --tests $(PURE_PACKAGES)
 
 .PHONY: test-e2e
-test-e2e: filter control-plane cli .venv/ready ## The promises of the whole, on a real Envoy
+test-e2e: filter control-plane cli .venv/ready $(NODE_MODULES) ## The promises of the whole, on a real Envoy
 	@$(PYTHON) envoy/fetch.py >/dev/null
 	@.venv/bin/python -m pytest tests/e2e -c tests/e2e/pytest.ini
 
@@ -120,6 +121,9 @@ eval: cli ## Recall and false positives over a corpus: make eval CORPUS=dir [EVA
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: -r $<
 	@touch $@
+
+$(NODE_MODULES): tests/e2e/node/package-lock.json
+	@npm ci --prefix tests/e2e/node --silent --ignore-scripts --no-audit --no-fund && touch $@
 
 # Little optimised, since it is built once and runs for seconds. The lock file of the release may
 # name a version that a registry's mirror does not have yet.
