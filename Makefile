@@ -10,6 +10,9 @@ WASM := target/wasm32-wasip1/release/filter.wasm
 WASM_BYTES_MAX := 900000
 RUNNER := .tools/bin/wasm-bindgen-test-runner
 NODE_MODULES := tests/e2e/node/node_modules/.package-lock.json
+FUZZER := .tools/bin/cargo-fuzz
+FUZZER_VERSION := 0.13.2
+FUZZ_SECONDS ?= 60
 PURE := model token detect policy guard
 # The crates whose tests run in WebAssembly too, and the wasm-bindgen that Cargo.lock settles on. The
 # rules run there in guard's tests; ruleset's own need randomness, which that target has not.
@@ -81,6 +84,10 @@ test-e2e: filter control-plane cli .venv/ready $(NODE_MODULES) ## The promises o
 	@$(PYTHON) envoy/fetch.py >/dev/null
 	@.venv/bin/python -m pytest tests/e2e -c tests/e2e/pytest.ini
 
+.PHONY: fuzz
+fuzz: $(FUZZER) ## Feed every reader with made-up input, a minute each: make fuzz [FUZZ="scan json"] [FUZZ_SECONDS=60]
+	@$(PYTHON) tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS) $(FUZZ)
+
 .PHONY: validate
 validate: filter ## Let Envoy load envoy.yaml and configure the filter in it
 	@$(PYTHON) envoy/stack.py validate
@@ -133,3 +140,7 @@ $(RUNNER): INSTALL = cargo install wasm-bindgen-cli --version $(WASM_BINDGEN) --
 $(RUNNER): Cargo.lock
 	@$(RUNNER) --version 2>/dev/null | grep -qF "$(WASM_BINDGEN)" || $(INSTALL) --locked || $(INSTALL)
 	@touch $@
+
+$(FUZZER): export CARGO_PROFILE_RELEASE_OPT_LEVEL = 1
+$(FUZZER):
+	@cargo install cargo-fuzz --version $(FUZZER_VERSION) --locked --root .tools

@@ -3,6 +3,7 @@
 //! [`unfold`] gives texts that may hide more and are folded again; [`refold`] gives other
 //! readings of a folded text, which are only scanned.
 
+mod bare;
 mod base;
 mod escapes;
 mod spelling;
@@ -88,8 +89,17 @@ pub(crate) fn unfold(
     if traits.any(Traits::GROUPS) {
         put(base::grouped_codes(&variant.text).map(one(Decoding::Hex)));
     }
-    if traits.any(Traits::SINGLE_LETTERS) {
+    if traits.any(Traits::SINGLE_LETTERS) || spelling::is_apart(&variant.text) {
         put(spelling::unspaced(&variant.text).map(one(Decoding::Spaced)));
+    }
+    let encoded = Traits::PERCENT
+        .with(Traits::AMPERSAND)
+        .with(Traits::BACKSLASH)
+        .with(Traits::EQUALS)
+        .with(Traits::RUN)
+        .with(Traits::SINGLE_LETTERS);
+    if !variant.text.is_ascii() && traits.any(encoded) {
+        put(bare::bare(&variant.text).map(|text| (text, Decodings::NONE)));
     }
     if !variant.text.is_ascii() {
         put(wrapped::tag_characters(&variant.text).map(one(Decoding::Tag)));

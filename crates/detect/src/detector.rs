@@ -124,6 +124,8 @@ impl Detector {
         decodings: Decodings,
         collected: &mut Collected,
     ) -> Traits {
+        #[cfg(fuzzing)]
+        crate::fuzzing::judged(text);
         judge::judge(
             &self.rules,
             &self.index,

@@ -9,7 +9,8 @@ mod letters;
 use clampd_model::{Decoding, Decodings};
 
 use crate::limits::{FOLD_BYTES_BASE, FOLD_GROWTH_MAX};
-use letters::{base_letter, is_bidi_control, is_invisible, lookalike};
+pub(crate) use letters::is_invisible;
+use letters::{base_letter, is_bidi_control, lookalike};
 
 /// A folded text and what was needed to get there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,7 +74,7 @@ struct Folding {
     line: bool,
     /// The last character was an ASCII letter or digit.
     after_ascii: bool,
-    /// ASCII letters stand in it.
+    /// ASCII letters or signs stand in it.
     latin: bool,
     /// Letters stand in it that look like Latin ones.
     lookalike: bool,
@@ -181,7 +182,6 @@ impl Folding {
                 }
             }
             _ => {
-                self.end_space();
                 self.decomposed(c);
                 self.after_ascii = false;
             }
@@ -191,26 +191,39 @@ impl Folding {
     /// A character in its compatibility decomposition, without marks (UAX #15, NFKD).
     fn decomposed(&mut self, c: char) {
         if let Some(base) = base_letter(c) {
+            self.end_space();
             self.out.push_str(base);
+            self.latin = true;
             return;
         }
-        let start = self.out.len();
-        if start > self.bytes_max {
+        if self.out.len() > self.bytes_max {
+            self.end_space();
             self.out.push(c);
             return;
         }
+        let start = self.out.len();
         let mut parts = 0;
         forms::decompose(c, |part| {
             parts += 1;
+            if part == ' ' {
+                self.space = true;
+                return;
+            }
+            if is_mark(part) {
+                return;
+            }
+            self.end_space();
             if part.is_ascii() {
                 self.out.push(part.to_ascii_lowercase());
-            } else if !is_mark(part) {
+            } else if let Some(base) = base_letter(part) {
+                self.out.push_str(base);
+            } else {
                 self.letter(part);
             }
         });
-        let written = self.out.get(start..).unwrap_or_default();
+        let written = self.out.get(start..).unwrap_or_default().trim_start();
+        self.latin |= written.bytes().any(|b| b.is_ascii_graphic());
         if parts == 1 && written.len() == 1 && written.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            self.latin = true;
             self.decodings = self.decodings.with(Decoding::Compatibility);
         }
     }
@@ -321,8 +334,15 @@ mod tests {
 
     #[test]
     fn folding_twice_changes_nothing() {
-        for text in ["ＤＲＯＰ x", "Ignоre é ß İ", "ไม่สนใจคำสั่ง", "지시를 무시"]
-        {
+        for text in [
+            "ＤＲＯＰ x",
+            "Ignоre é ß İ",
+            "ไม่สนใจคำสั่ง",
+            "지시를 무시",
+            "x\u{2057}y\u{2034}",
+            "п\u{37e}п",
+            " \u{2da} a \u{2da}\u{b4}b",
+        ] {
             assert_eq!(fold(&fold(text)), fold(text), "{text}");
         }
     }

@@ -9,6 +9,9 @@ mod decode;
 mod detector;
 mod findings;
 mod fold;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod limits;
 mod place;
 mod recognise;

@@ -43,6 +43,10 @@ impl Traits {
     /// Four digits or more in all: the fewest that a number of a person has.
     pub(crate) const NUMBER: Self = Self(1 << 26);
 
+    /// All of them, as no text has.
+    #[cfg(fuzzing)]
+    pub(crate) const EVERY: Self = Self(u32::MAX);
+
     /// Both together.
     pub(crate) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)

@@ -12,6 +12,9 @@ mod delegation;
 mod exchange;
 mod format;
 mod forward;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod json;
 mod leaves;

@@ -137,7 +137,7 @@ fn joins(byte: &u8) -> bool {
 }
 
 /// The bytes before a number in which its name is looked for.
-const NAME_BYTES: usize = 56;
+const NAME_BYTES: usize = 72;
 
 /// The text right before a number.
 fn name_before(text: &str, at: usize) -> &str {
