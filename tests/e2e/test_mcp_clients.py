@@ -55,7 +55,8 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
     try:
         gateway = Gateway(stack, stack.up())
         for tool in ("notes.read", "notes.search", "notes.helper", "echo", "get-sum"):
-            wanted = {"scope": "db:read", "category": "other"}
+            category = "database" if tool == "notes.search" else "other"
+            wanted = {"scope": "db:read", "category": category}
             assert gateway.admin("PUT", f"/v1/tools/{tool}", wanted).status < 300
         known = {"tool": "get-sum", "params": {}, "target_url": ""}
         assert wait_until(lambda: gateway.call("/v1/verify", known).status == 200, 5)
