@@ -115,9 +115,16 @@ bench: filter control-plane ## What the filter costs: a table and target/bench.j
 	@cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench-tool
 	@$(PYTHON) tests/bench/bench.py $(BENCH)
 
+.PHONY: bench-detect
+bench-detect: ## How fast texts are judged, native and wasm: a table, target/bench-detect.json [CORPUS=dir] [BENCH=--write]
+	@cargo build --quiet --release -p clampd-ruleset --example speed
+	@cargo build --quiet --release -p clampd-ruleset --example speed --target wasm32-wasip1
+	@$(PYTHON) tests/bench/detect.py $(BENCH) $(if $(CORPUS),--corpus "$(CORPUS)") \
+	  target/release/examples/speed target/wasm32-wasip1/release/examples/speed.wasm
+
 .PHONY: bench-hostile
-bench-hostile: ## How long texts made to be slow take to judge, beside plain text of the same size
-	@cargo run --quiet --release -p clampd-ruleset --example hostile
+bench-hostile: ## How long texts made to be slow take to judge, beside honest texts of the same size
+	@cargo bench --quiet --manifest-path tests/hostile/Cargo.toml --target-dir target/bench-hostile
 
 .PHONY: eval
 eval: cli ## Recall and false positives over a corpus: make eval CORPUS=dir [EVAL=--update]

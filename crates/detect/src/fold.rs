@@ -30,7 +30,7 @@ pub fn fold(text: &str) -> String {
 pub(crate) fn fold_text(text: &str) -> Folded {
     if text.is_ascii() {
         let mut folding = Folding::new(text.len());
-        folding.ascii(text.as_bytes());
+        folding.ascii(text);
         return folding.finish();
     }
     // Korean letters in pieces are the one case where characters must be put together first.
@@ -49,7 +49,7 @@ fn fold_composed(text: &str) -> Folded {
             .position(|b| !b.is_ascii())
             .unwrap_or(rest.len());
         let (run, other) = rest.split_at_checked(ascii).unwrap_or((rest, ""));
-        folding.ascii(run.as_bytes());
+        folding.ascii(run);
         rest = other;
         if let Some(c) = rest.chars().next() {
             folding.other(c);
@@ -119,29 +119,23 @@ impl Folding {
         self.space = false;
     }
 
-    /// Folds a run of ASCII, sentence by sentence: words with single blanks between them are
-    /// copied as they are, but for case.
-    fn ascii(&mut self, mut rest: &[u8]) {
-        while let [first, ..] = rest {
-            if first.is_ascii_graphic() {
-                let mut length = 1;
-                while let (Some(byte), next) = (rest.get(length), rest.get(length + 1)) {
-                    let blank = *byte == b' ' && next.is_some_and(u8::is_ascii_graphic);
-                    if !(byte.is_ascii_graphic() || blank) {
-                        break;
-                    }
-                    length += 1;
-                }
-                let (run, left) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+    /// Folds a run of ASCII, line by line: words with single blanks between them are copied as
+    /// they are, but for case.
+    fn ascii(&mut self, mut rest: &str) {
+        while let [first, ..] = rest.as_bytes() {
+            let length = plain_length(rest.as_bytes());
+            if let Some((run, left)) = rest.split_at_checked(length).filter(|_| length > 0) {
                 self.end_space();
                 let start = self.out.len();
-                self.out
-                    .push_str(std::str::from_utf8(run).unwrap_or_default());
+                self.out.push_str(run);
                 if let Some(copied) = self.out.get_mut(start..) {
                     copied.make_ascii_lowercase();
                 }
                 self.latin = true;
-                self.after_ascii = run.last().is_some_and(u8::is_ascii_alphanumeric);
+                self.after_ascii = run
+                    .bytes()
+                    .last()
+                    .is_some_and(|b| b.is_ascii_alphanumeric());
                 rest = left;
                 continue;
             }
@@ -196,12 +190,8 @@ impl Folding {
             self.latin = true;
             return;
         }
-        if self.out.len() > self.bytes_max {
-            self.end_space();
-            self.out.push(c);
-            return;
-        }
         let start = self.out.len();
+        let blanks = (self.space, self.line);
         let mut parts = 0;
         forms::decompose(c, |part| {
             parts += 1;
@@ -221,6 +211,14 @@ impl Folding {
                 self.letter(part);
             }
         });
+        // What is larger folded than written stays as it is once the text has grown enough.
+        if start > self.bytes_max && self.out.len() - start > c.len_utf8() {
+            self.out.truncate(start);
+            (self.space, self.line) = blanks;
+            self.end_space();
+            self.out.push(c);
+            return;
+        }
         let written = self.out.get(start..).unwrap_or_default().trim_start();
         self.latin |= written.bytes().any(|b| b.is_ascii_graphic());
         if parts == 1 && written.len() == 1 && written.bytes().all(|b| b.is_ascii_alphanumeric()) {
@@ -240,6 +238,38 @@ impl Folding {
             }
         }
     }
+}
+
+/// How many bytes of ASCII stand at the beginning that are visible, single blanks between them
+/// included.
+fn plain_length(ascii: &[u8]) -> usize {
+    const EACH: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = EACH << 7;
+    let mut length = 0;
+    // Eight bytes at once. No byte has its high bit, so no sum carries into the next byte.
+    let mut after_blank = true;
+    while let Some(eight) = ascii.get(length..).and_then(<[u8]>::first_chunk::<8>) {
+        let eight = u64::from_le_bytes(*eight);
+        let blanks = !(eight + EACH * (0x7f - b' ' as u64)) & HIGH;
+        let controls = (!(eight + EACH * (0x80 - b' ' as u64)) | (eight + EACH)) & HIGH;
+        let doubled = blanks & (blanks << 8 | u64::from(after_blank) << 7);
+        if controls | doubled != 0 {
+            break;
+        }
+        after_blank = blanks >> 63 != 0;
+        length += 8;
+    }
+    let is_graphic = |at: usize| ascii.get(at).is_some_and(u8::is_ascii_graphic);
+    // The last blank counts only when something visible stands behind it.
+    if after_blank && length > 0 && !is_graphic(length) {
+        return length - 1;
+    }
+    while is_graphic(length)
+        || (length > 0 && ascii.get(length) == Some(&b' ') && is_graphic(length + 1))
+    {
+        length += 1;
+    }
+    length
 }
 
 /// Marks that are left out: those on Latin, Greek and Cyrillic letters, Arabic vowel signs and

@@ -5,7 +5,8 @@ use std::cell::Cell;
 
 use crate::{
     Signal,
-    decode::{self, Variant},
+    decode::{self, Variant, Variants},
+    effort::Effort,
     fold::fold_text,
     limits,
     recognise::{self, Signals},
@@ -13,15 +14,17 @@ use crate::{
 };
 
 /// The most bytes that folding makes of a text of so many; one character more may stand behind.
+/// Once a text has grown enough, no character grows any more.
 pub fn folded_bytes_max(bytes: usize) -> usize {
-    bytes * limits::FOLD_GROWTH_MAX + limits::FOLD_BYTES_BASE
+    bytes * (limits::FOLD_GROWTH_MAX + 1) + limits::FOLD_BYTES_BASE
 }
 
-/// The most texts that one text is decoded to, and their bytes.
+/// The most texts that one text is decoded to and read as, and their bytes.
 pub fn decoded_max(bytes: usize) -> Work {
+    let bytes = bytes * limits::EFFORT_RATIO + limits::EFFORT_BASE;
     Work {
-        texts: limits::VARIANTS_MAX,
-        bytes: bytes * limits::VARIANT_BYTES_RATIO + limits::VARIANT_BYTES_BASE,
+        texts: bytes / limits::VARIANT_BYTES,
+        bytes,
     }
 }
 
@@ -54,11 +57,20 @@ pub fn take_work() -> Work {
 /// Every text that one step of decoding gives, whether or not the text shows signs of it.
 pub fn decoded(text: &str) -> Vec<String> {
     let folded = fold_text(text).text;
-    let mut queue: Vec<Variant<'_>> = Vec::new();
-    decode::unfold(&Variant::written(text), &folded, Traits::EVERY, &mut queue);
-    let unfolded = queue.into_iter().map(|variant| variant.text.into_owned());
+    let effort = Effort::for_leaf(usize::MAX);
+    let mut variants = Variants::default();
+    decode::unfold(
+        &Variant::written(text),
+        &folded,
+        Traits::EVERY,
+        &mut variants,
+        &effort,
+    );
+    let unfolded = std::iter::from_fn(|| variants.next(&effort));
+    let unfolded: Vec<String> = unfolded.map(|variant| variant.text.into_owned()).collect();
     let refolded = decode::refold(&folded, Traits::EVERY);
     unfolded
+        .into_iter()
         .chain(refolded.into_iter().map(|(text, _)| text))
         .collect()
 }

@@ -14,7 +14,7 @@ use clampd_model::ToolCategory;
 
 pub(crate) use prose::Prose;
 
-use crate::traits::Traits;
+use crate::{effort::Effort, traits::Traits};
 
 macro_rules! signals {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal after $source:literal,)+) => {
@@ -178,10 +178,17 @@ impl Signals {
     }
 }
 
-/// Judges a signal where a rule's literal stands; `None` when the signal is one of whole texts.
-pub(crate) fn at(signal: Signal, text: &str, end: usize) -> Option<bool> {
+/// Whether a signal is one of the place where a rule's literal stands, not of the whole text.
+pub(crate) fn is_local(signal: Signal) -> bool {
+    matches!(signal, Signal::AssignedSecret)
+}
+
+/// Judges a local signal behind a rule's literal; `None` when it is one of the whole text.
+pub(crate) fn holds_at(signal: Signal, text: &str, end: usize, effort: &Effort) -> Option<bool> {
     match signal {
-        Signal::AssignedSecret => Some(secret::is_assigned(text, end)),
+        Signal::AssignedSecret => {
+            Some(effort.spend(secret::VALUE_COST_BYTES) && secret::is_assigned(text, end))
+        }
         _ => None,
     }
 }
@@ -206,6 +213,7 @@ pub(crate) fn signals(
     traits: Traits,
     prose: &Prose<'_>,
     own_language: Option<ToolCategory>,
+    effort: &Effort,
 ) -> Signals {
     let mut signals = Signals::default();
     if traits.any(Traits::NUMBER) {
@@ -222,7 +230,7 @@ pub(crate) fn signals(
         path::recognise_whole(text, &mut signals);
     }
     if traits.any(Traits::ANGLE) {
-        markup::recognise(text, &mut signals);
+        markup::recognise(text, &mut signals, effort);
     }
     match own_language {
         Some(ToolCategory::Database) => sql::recognise_query(text, &mut signals),
@@ -231,7 +239,7 @@ pub(crate) fn signals(
             let compares = traits.any(Traits::EQUALS.with(Traits::ANGLE));
             let quotes = traits.any(Traits::QUOTE.with(Traits::STAR).with(Traits::HASH));
             if compares || (quotes && !prose.holds()) {
-                sql::recognise_value(text, &mut signals);
+                sql::recognise_value(text, &mut signals, effort);
             }
             let separated = Traits::SEPARATOR.with(Traits::QUOTE).with(Traits::PAREN);
             let argued = Traits::SLASH
@@ -239,7 +247,7 @@ pub(crate) fn signals(
                 .with(Traits::HYPHEN)
                 .with(Traits::EQUALS);
             if traits.any(separated.with(argued)) && !prose.holds() {
-                shell::recognise(text, &mut signals);
+                shell::recognise(text, &mut signals, effort);
             }
             if traits.any(
                 Traits::PERCENT
@@ -260,10 +268,10 @@ pub(crate) fn signals(
 /// Recognisers by themselves, for fuzzing.
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing {
-    use super::{Signals, address, sql};
+    use super::{Effort, Signals, address, sql};
 
     pub(crate) fn sql(folded: &str, signals: &mut Signals) {
-        sql::recognise_value(folded, signals);
+        sql::recognise_value(folded, signals, &Effort::for_leaf(folded.len()));
         sql::recognise_query(folded, signals);
     }
 

@@ -175,12 +175,17 @@ fn reference(rest: &[u8]) -> Option<(Unit, usize)> {
         } else {
             (2, 10)
         };
-        let digits = rest.get(digits_at..)?.iter();
-        let length = digits
-            .take(8)
-            .take_while(|b| char::from(**b).is_digit(radix))
-            .count();
-        let digits = std::str::from_utf8(rest.get(digits_at..digits_at + length)?).ok()?;
+        let digits = rest.get(digits_at..)?;
+        let zeros = zeros(digits);
+        let length = zeros
+            + digits
+                .iter()
+                .skip(zeros)
+                .take(8)
+                .take_while(|b| char::from(**b).is_digit(radix))
+                .count();
+        let digits =
+            std::str::from_utf8(digits.get(zeros.min(length.saturating_sub(1))..length)?).ok()?;
         let unit = unit(u32::from_str_radix(digits, radix).ok()?)?;
         let end = digits_at + length;
         return Some((unit, end + usize::from(rest.get(end) == Some(&b';'))));
@@ -238,14 +243,19 @@ fn backslash(rest: &[u8]) -> Option<(Unit, usize)> {
     match rest.get(1)? {
         b'x' | b'X' => Some((Unit::Byte(hex_byte(rest.get(2..4)?)?), 4)),
         b'u' | b'U' if rest.get(2) == Some(&b'{') => {
-            let length = rest
-                .iter()
-                .skip(3)
-                .take(6)
-                .take_while(|b| b.is_ascii_hexdigit())
-                .count();
-            let unit = unit(hex_number(rest.get(3..3 + length)?)?)?;
-            (rest.get(3 + length) == Some(&b'}')).then_some((unit, 4 + length))
+            let digits = rest.get(3..)?;
+            let zeros = zeros(digits);
+            let length = zeros
+                + digits
+                    .iter()
+                    .skip(zeros)
+                    .take(6)
+                    .take_while(|b| b.is_ascii_hexdigit())
+                    .count();
+            let unit = unit(hex_number(
+                digits.get(zeros.min(length.saturating_sub(1))..length)?,
+            )?)?;
+            (digits.get(length) == Some(&b'}')).then_some((unit, 4 + length))
         }
         b'u' | b'U' => utf16(rest, b'\\'),
         b'0'..=b'3' => {
@@ -254,6 +264,11 @@ fn backslash(rest: &[u8]) -> Option<(Unit, usize)> {
         }
         _ => None,
     }
+}
+
+/// How many zeros a number begins with: there may be any number of them.
+fn zeros(digits: &[u8]) -> usize {
+    digits.iter().take_while(|b| **b == b'0').count()
 }
 
 pub(super) fn hex_byte(pair: &[u8]) -> Option<u8> {
@@ -283,6 +298,8 @@ mod tests {
             ("%e0%80%af%f0%80%80%ae", "/."),
             ("%u003cscript%u003e", "<script>"),
             ("&#60;script&#x3e;", "<script>"),
+            ("&#000000000000060;&#x0000000000003e;", "<>"),
+            (r"\u{00000000041}\u{0}", "A\0"),
             ("&lt;b&gt &colon;", "<b> :"),
             (r"\x3cb\u003e \u{41}\101", "<b> AA"),
             (r"\ud83d\uDD13 %ud83d%udd13 \ud83d\u0041", r"🔓 🔓 \ud83dA"),
