@@ -10,6 +10,7 @@ WASM := target/wasm32-wasip1/release/filter.wasm
 WASM_BYTES_MAX := 900000
 MUSL := x86_64-unknown-linux-musl
 RUNNER := .tools/bin/wasm-bindgen-test-runner
+NODE_MODULES := tests/e2e/node/node_modules/.package-lock.json
 FUZZER := .tools/bin/cargo-fuzz
 FUZZER_VERSION := 0.13.2
 FUZZ_SECONDS ?= 60
@@ -26,7 +27,7 @@ help: ## Show this help
 	  /^[a-z][a-z-]*:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: .venv/ready $(RUNNER) ## Get what the tests need: Envoy, the Python packages, the wasm test runner
+setup: .venv/ready $(RUNNER) $(NODE_MODULES) ## Get what the tests need: Envoy, the Python packages, the wasm test runner
 	@$(PYTHON) envoy/fetch.py
 
 .PHONY: build
@@ -80,7 +81,7 @@ test-wasm: $(RUNNER) ## The pure crates' tests in WebAssembly, under Node
 	  cargo test --target wasm32-unknown-unknown --tests $(PURE_PACKAGES)
 
 .PHONY: test-e2e
-test-e2e: filter control-plane cli .venv/ready ## The promises of the whole, on a real Envoy
+test-e2e: filter control-plane cli .venv/ready $(NODE_MODULES) ## The promises of the whole, on a real Envoy
 	@$(PYTHON) envoy/fetch.py >/dev/null
 	@.venv/bin/python -m pytest tests/e2e -c tests/e2e/pytest.ini
 
@@ -151,6 +152,9 @@ eval: cli ## Recall and false positives over a corpus: make eval CORPUS=dir [EVA
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: -r $<
 	@touch $@
+
+$(NODE_MODULES): tests/e2e/node/package-lock.json
+	@npm ci --prefix tests/e2e/node --silent --ignore-scripts --no-audit --no-fund && touch $@
 
 # Little optimised, since it is built once and runs for seconds. The lock file of the release may
 # name a version that a registry's mirror does not have yet.

@@ -78,12 +78,23 @@ class Ports:
 class Stack:
     """One stack in one run directory."""
 
-    def __init__(self, run_dir: Path, ports: Ports | None = None) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        ports: Ports | None = None,
+        *,
+        models: str | None = None,
+        mcp_port: int | None = None,
+    ) -> None:
         self.run_dir = run_dir
         self.processes = Processes(run_dir)
         self.state_file = run_dir / "stack.json"
         self.data = run_dir / "control-plane"
         self._ports = ports
+        # The host that answers in place of every model's API, over plain HTTP; none for their own.
+        self._models = models
+        # Where the server behind `/mcp` listens; the example tool's port where none is given.
+        self._mcp_port = mcp_port
         self.identity: dict[str, str] = {}
         self._tool_key = ""
 
@@ -228,12 +239,18 @@ class Stack:
         config["control_plane"]["authority"] = f"127.0.0.1:{self.ports.control_plane}"
         config["upstreams"] = {self.tool_url: "tool_sql"}
         config |= changes
+        models = {}
+        if self._models:
+            models = {"CLAMPD_MODELS_CLUSTER": "egress_http"} | {
+                f"CLAMPD_{api}_HOST": self._models for api in ("OPENAI", "ANTHROPIC", "GEMINI")
+            }
         return render(
             text,
-            {
+            models
+            | {
                 "CLAMPD_GATEWAY_PORT": str(self.ports.gateway),
                 "CLAMPD_CONTROL_PLANE_PORT": str(self.ports.control_plane),
-                "CLAMPD_TOOL_PORT": str(self.ports.tool),
+                "CLAMPD_TOOL_PORT": str(self._mcp_port or self.ports.tool),
                 "CLAMPD_ENVOY_ADMIN_PORT": str(self.ports.envoy_admin),
                 "CLAMPD_FILTER_WASM": str(FILTER_WASM),
                 "CLAMPD_FILTER_CONFIG": json.dumps(config),

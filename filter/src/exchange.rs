@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use clampd_guard::{Asking, Head, Reading, Reply, Step};
+use clampd_guard::{Asking, Reading, Reply, Step};
 use proxy_wasm::{
     traits::{Context, HttpContext},
     types::Action,
@@ -150,7 +150,7 @@ impl HttpContext for Exchange {
             host::reply(&unconfigured());
             return Action::Pause;
         };
-        let mut head = Head::new(host::request_headers());
+        let mut head = host::request_head();
         if !worker.guard.config().peers.is_empty() {
             head = head.from_peer(host::peer_uri());
         }

@@ -3,8 +3,9 @@
 use clampd_model::AgentId;
 
 use crate::{
-    Config, ErrorCode, Head, Micros, Peers, Refusal, Seed, Snapshot,
+    Config, ErrorCode, Head, Micros, Mode, Refusal, Reply, Seed, Snapshot,
     delegation::Delegation,
+    format::Format,
     identity::{KeyDemand, identify},
     step::Reading,
     tool_call::Admitted,
@@ -27,6 +28,14 @@ pub(crate) enum Endpoint {
     Mcp,
     /// `GET` or `DELETE` on an MCP path: no body may come with it.
     McpSession,
+    /// `POST` on a path of A2A.
+    A2a,
+    /// A route that stands for a tool, by its place in the configuration.
+    Rest(usize),
+    /// `POST` on a path of a model's API.
+    Model(Format),
+    /// What passes unread because the configuration says so.
+    Unread,
     /// `GET /health`
     Health,
     /// `GET /.well-known/jwks.json`
@@ -69,25 +78,61 @@ impl Endpoint {
         if method == "CONNECT" || head.has("upgrade") || head.has(":protocol") {
             return Err(ErrorCode::UpgradeRefused.because("protocol upgrades are not let through"));
         }
-        let (endpoint, wanted) = match path {
-            "/v1/proxy" => (Self::Proxy, "POST"),
-            "/v1/verify" => (Self::Verify, "POST"),
-            "/v1/inspect" => (Self::Inspect, "POST"),
-            "/v1/scan-input" => (Self::ScanInput, "POST"),
-            "/v1/scan-output" => (Self::ScanOutput, "POST"),
-            "/health" => (Self::Health, "GET"),
-            "/metrics" => (Self::Metrics, "GET"),
-            "/.well-known/jwks.json" => (Self::Jwks, "GET"),
-            path if config.mcp_paths.iter().any(|p| p == path) => match method {
-                "GET" | "DELETE" => return Ok(Self::McpSession),
-                _ => (Self::Mcp, "POST"),
-            },
-            _ => return Err(ErrorCode::NotFound.because("no such endpoint")),
+        let Some(mode) = head.mode(config.mode) else {
+            return Err(ErrorCode::NotReady.because("the route names a mode that does not exist"));
         };
-        if method == wanted {
-            Ok(endpoint)
-        } else {
-            Err(ErrorCode::MethodNotAllowed.because(format!("this endpoint answers {wanted}")))
+        let post = |endpoint| (endpoint, "POST");
+        let get = |endpoint| (endpoint, "GET");
+        let own = match path {
+            _ if mode != Mode::Gateway => None,
+            "/v1/proxy" => Some(post(Self::Proxy)),
+            "/v1/verify" => Some(post(Self::Verify)),
+            "/v1/inspect" => Some(post(Self::Inspect)),
+            "/v1/scan-input" => Some(post(Self::ScanInput)),
+            "/v1/scan-output" => Some(post(Self::ScanOutput)),
+            "/health" => Some(get(Self::Health)),
+            "/metrics" => Some(get(Self::Metrics)),
+            "/.well-known/jwks.json" => Some(get(Self::Jwks)),
+            _ => None,
+        };
+        let of_models = || {
+            let speaks = matches!(mode, Mode::Llm | Mode::Egress);
+            Some(post(Self::Model(Format::of(path).filter(|_| speaks)?)))
+        };
+        let of_tools = || {
+            let at = |paths: &[String]| mode != Mode::Llm && paths.iter().any(|p| p == path);
+            match method {
+                "GET" | "DELETE" if at(&config.mcp_paths) => Some((Self::McpSession, method)),
+                _ if at(&config.mcp_paths) => Some(post(Self::Mcp)),
+                _ if at(&config.a2a_paths) => Some(post(Self::A2a)),
+                _ => None,
+            }
+        };
+        let of_rest = || {
+            let mut routes = config.rest.iter().filter(|_| mode != Mode::Llm);
+            let at = routes.position(|route| route.is_for(method, path))?;
+            Some((Self::Rest(at), method))
+        };
+        let unread = || is_passed(config, path).then_some((Self::Unread, method));
+        let found = own
+            .or_else(of_models)
+            .or_else(of_tools)
+            .or_else(of_rest)
+            .or_else(unread);
+        match found {
+            Some((endpoint, wanted)) if method == wanted => Ok(endpoint),
+            Some((_, wanted)) => {
+                Err(ErrorCode::MethodNotAllowed.because(format!("this endpoint answers {wanted}")))
+            }
+            None => Err(ErrorCode::NotFound.because("no such endpoint")),
+        }
+    }
+
+    /// The answer to a request that is refused, in the language that its caller speaks.
+    pub(crate) fn refusal(self, refusal: &Refusal, request_id: &str) -> Reply {
+        match self {
+            Self::Model(format) => format.error(refusal, request_id),
+            _ => refusal.reply(request_id),
         }
     }
 
@@ -100,6 +145,13 @@ impl Endpoint {
             Self::ScanInput => "scan-input",
             Self::ScanOutput => "scan-output",
             Self::Mcp | Self::McpSession => "mcp",
+            Self::A2a => "a2a",
+            Self::Rest(_) => "rest",
+            Self::Unread => "unread",
+            Self::Model(Format::Chat) => "chat-completions",
+            Self::Model(Format::Responses) => "responses",
+            Self::Model(Format::Messages) => "messages",
+            Self::Model(Format::Gemini) => "generate-content",
             Self::Health => "health",
             Self::Jwks => "jwks",
             Self::Metrics => "metrics",
@@ -107,20 +159,40 @@ impl Endpoint {
     }
 }
 
+/// Whether the configuration lets a path pass unread.
+fn is_passed(config: &Config, path: &str) -> bool {
+    config
+        .pass
+        .iter()
+        .any(|known| match known.strip_suffix('*') {
+            Some(begin) if begin.ends_with('/') => {
+                // What stands behind must be a plain path, whatever stands before this filter.
+                let is_plain = !path.contains("//") && !path.contains(['%', '\\']);
+                let has_dots = path.split('/').any(|part| part == "." || part == "..");
+                path.starts_with(begin) && is_plain && !has_dots
+            }
+            _ => known == path,
+        })
+}
+
 /// Authenticates a request before anything of its body is looked at.
 pub(crate) fn admit(
     snapshot: &Snapshot,
-    peers: &Peers,
+    config: &Config,
     head: &Head,
     endpoint: Endpoint,
     seed: &Seed,
     request_id: &str,
 ) -> Result<Reading, Refusal> {
     let demand = match endpoint {
-        Endpoint::Mcp | Endpoint::McpSession => KeyDemand::Optional,
-        _ => KeyDemand::Required,
+        Endpoint::Proxy
+        | Endpoint::Verify
+        | Endpoint::Inspect
+        | Endpoint::ScanInput
+        | Endpoint::ScanOutput => KeyDemand::Required,
+        _ => KeyDemand::Optional,
     };
-    let caller = identify(snapshot, peers, head, demand, seed.now)?;
+    let caller = identify(snapshot, config, head, demand, seed.now)?;
     refuse_encodings(head)?;
     let delegation = Delegation::from_head(head)?;
     delegation.check(snapshot, &caller.agent)?;
@@ -137,9 +209,14 @@ pub(crate) fn admit(
         header_word(head, "mcp-method"),
         header_word(head, "mcp-name"),
     );
+    let rest = match endpoint {
+        Endpoint::Rest(at) => config.rest.get(at).map(|route| route.read(head)),
+        _ => None,
+    };
     Ok(Reading {
         admitted: Admitted {
             endpoint,
+            rest: rest.transpose()?,
             caller,
             meta,
             mcp_names,

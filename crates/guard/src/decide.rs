@@ -5,7 +5,7 @@ use clampd_model::{Classification, Effect, RiskScore, Settings, Tool, Verdict};
 use clampd_policy::{Outcome, Request, evaluate};
 
 use crate::{
-    Snapshot,
+    ErrorCode, Refusal, Snapshot,
     delegation::Delegation,
     identity::Caller,
     reply::{Corrective, Denial},
@@ -211,6 +211,12 @@ impl Decision {
             denial: Some(denial),
             ..self
         }
+    }
+
+    /// The decision as a refusal, for those who are told by a status.
+    pub(crate) fn refusal(&self) -> Refusal {
+        let why = self.denial_reason.as_deref().unwrap_or("not allowed");
+        ErrorCode::ContentBlocked.because(format!("content blocked: {why}"))
     }
 
     /// How the decision came about, in a sentence.

@@ -3,7 +3,7 @@
 use clampd_model::{AgentClaims, AgentId, AgentState, Secret, scope_covers};
 use clampd_token::{AgentJwtError, sha256_hex, verify_agent_jwt};
 
-use crate::{ErrorCode, Head, Micros, Peers, Refusal, Snapshot};
+use crate::{Config, ErrorCode, Head, Micros, Refusal, Snapshot};
 
 /// The header of the organisation's API key.
 pub(crate) const KEY_HEADER: &str = "x-ag-key";
@@ -68,11 +68,16 @@ impl Caller {
 /// Finds out who calls.
 pub(crate) fn identify(
     snapshot: &Snapshot,
-    peers: &Peers,
+    config: &Config,
     head: &Head,
     demand: KeyDemand,
     now: Micros,
 ) -> Result<Caller, Refusal> {
+    let peer = head.peer().and_then(|uri| config.peers.agent(uri));
+    let shows_itself = peer.is_some() || head.has(AGENT_TOKEN_HEADER);
+    if let Some(agent) = config.agent.as_ref().filter(|_| !shows_itself) {
+        return identify_fixed(snapshot, agent);
+    }
     let key_org = match (head.has(KEY_HEADER), demand) {
         (true, _) => Some(org_of_key(snapshot, head)?),
         (false, KeyDemand::Optional) => None,
@@ -80,7 +85,7 @@ pub(crate) fn identify(
             return Err(ErrorCode::MissingApiKey.because("X-AG-Key header is required"));
         }
     };
-    let shown = match head.peer().and_then(|uri| peers.agent(uri)) {
+    let shown = match peer {
         Some(agent) => by_certificate(snapshot, head, agent, now)?,
         None => by_jwt(snapshot, head, now)?,
     };
@@ -161,6 +166,25 @@ fn by_certificate<'h>(
 fn verified(snapshot: &Snapshot, jwt: &str, now: Micros) -> Result<AgentClaims, AgentJwtError> {
     verify_agent_jwt(jwt, now / 1_000_000, |id| {
         snapshot.agent(id).map(|agent| &agent.credential)
+    })
+}
+
+/// The one agent that the configuration names: `authorization` is not looked at.
+fn identify_fixed(snapshot: &Snapshot, agent: &AgentId) -> Result<Caller, Refusal> {
+    may_act(snapshot, agent)?;
+    let agent = snapshot
+        .agent(agent)
+        .filter(|agent| agent.org_id == snapshot.org_id())
+        .ok_or_else(|| ErrorCode::AgentNotFound.because("agent is not registered"))?;
+    Ok(Caller {
+        agent: agent.id.clone(),
+        name: agent.name.clone(),
+        org_id: agent.org_id.clone(),
+        scopes: agent.scopes.clone(),
+        narrowed: None,
+        is_sdk: false,
+        jwt: None,
+        came_in: TokenHeader::AgentToken,
     })
 }
 

@@ -10,7 +10,7 @@ use clampd_model::{Surface, Tool, ToolCategory};
 
 use crate::{
     Decision, ErrorCode, Guard, Refusal, Snapshot, decide::judge_text, json::parse_strict,
-    leaves::leaves_of, record, respond::Watching,
+    leaves::leaves_of, respond::Watching,
 };
 
 /// What an exchange asked for, as far as it matters for the answer.
@@ -84,11 +84,7 @@ impl Guard {
         value: &Value,
     ) -> Result<Option<Decision>, Refusal> {
         let findings = self.find_in_response(watching.answer.tool.as_ref(), value)?;
-        let pii = &mut watching.event.response.get_or_insert_default().pii;
-        for (kind, count) in record::sensitive_counts(&findings) {
-            let total = pii.entry(kind).or_default();
-            *total = total.saturating_add(count);
-        }
+        watching.note_sensitive(&findings);
         let decision = judge_text(snapshot.settings(), &findings);
         Ok((!decision.verdict.lets_pass()).then_some(decision))
     }

@@ -3,7 +3,7 @@
 use clampd_model::{AuditEvent, Verdict};
 
 use crate::{
-    forward::Forwarding, mint::Minting, reply::Reply, respond::Watching, tool_call::Admitted,
+    Mode, forward::Forwarding, mint::Minting, reply::Reply, respond::Watching, tool_call::Admitted,
 };
 
 /// Unix time in microseconds.
@@ -15,6 +15,8 @@ pub type Micros = u64;
 pub struct Head {
     headers: Vec<(String, Vec<u8>)>,
     peer: Option<String>,
+    /// The mode that the request's route names.
+    route_mode: Option<Vec<u8>>,
 }
 
 impl Head {
@@ -26,6 +28,7 @@ impl Head {
         Self {
             headers,
             peer: None,
+            route_mode: None,
         }
     }
 
@@ -39,6 +42,24 @@ impl Head {
     /// The URI of the peer's certificate.
     pub(crate) fn peer(&self) -> Option<&str> {
         self.peer.as_deref()
+    }
+
+    /// The same head on a route that names its mode.
+    #[must_use]
+    pub fn on_route(self, mode: Option<Vec<u8>>) -> Self {
+        Self {
+            route_mode: mode,
+            ..self
+        }
+    }
+
+    /// The mode of the request: what its route names, else `default`. None for a name that means
+    /// nothing.
+    pub(crate) fn mode(&self, default: Mode) -> Option<Mode> {
+        match &self.route_mode {
+            Some(name) => Mode::named(name),
+            None => Some(default),
+        }
     }
 
     /// The value of a header, if it is there once and is UTF-8. One that is there twice has no

@@ -17,6 +17,7 @@ use crate::{
     mcp::Denier,
     record,
     reply::{ProxyResponse, Reply},
+    rest::RestHead,
 };
 
 /// A request whose sender is known.
@@ -27,6 +28,8 @@ pub(crate) struct Admitted {
     pub(crate) meta: Meta,
     /// `Mcp-Method` and `Mcp-Name`, where they were sent; unreadable ones are empty.
     pub(crate) mcp_names: (Option<String>, Option<String>),
+    /// What the head of a REST call says.
+    pub(crate) rest: Option<RestHead>,
 }
 
 /// A tool call as its caller put it.

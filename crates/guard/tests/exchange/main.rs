@@ -7,6 +7,8 @@
 )]
 
 mod alike;
+mod models;
+mod routes;
 mod scene;
 
 use clampd_guard::{HeaderChanges, Reply};

@@ -23,6 +23,7 @@ pub(crate) struct Scene {
     peer: Option<String>,
     exchange: Option<(u16, String)>,
     tool: (u16, String),
+    route_mode: Option<&'static str>,
     calls: RefCell<Vec<Callout>>,
     events: RefCell<Vec<AuditEvent>>,
     verdicts: RefCell<Vec<Verdict>>,
@@ -102,6 +103,7 @@ impl Scene {
             peer: None,
             exchange: Some((200, r#"{"access_token":"minted.by.exchange"}"#.into())),
             tool: (200, "{}".into()),
+            route_mode: None,
             calls: RefCell::default(),
             events: RefCell::default(),
             verdicts: RefCell::default(),
@@ -127,6 +129,14 @@ impl Scene {
     pub(crate) fn without_bundle(self) -> Self {
         Self {
             snapshot: None,
+            ..self
+        }
+    }
+
+    /// On a route that names its mode.
+    pub(crate) fn on_route(self, mode: &'static str) -> Self {
+        Self {
+            route_mode: Some(mode),
             ..self
         }
     }
@@ -191,8 +201,9 @@ impl Scene {
     ) -> (HeaderChanges, Option<Reply>) {
         let pseudo = [(":method", method.to_owned()), (":path", path.to_owned())];
         let all = pseudo.into_iter().chain(headers);
-        let head = Head::new(all.map(|(n, v)| (n.to_owned(), v.into_bytes())).collect());
-        let head = head.from_peer(self.peer.clone());
+        let head = Head::new(all.map(|(n, v)| (n.to_owned(), v.into_bytes())).collect())
+            .from_peer(self.peer.clone())
+            .on_route(self.route_mode.map(|mode| mode.as_bytes().to_vec()));
         let mut snapshot = self.snapshot.as_ref();
         let mut step = self.guard.begin(
             snapshot,
@@ -257,7 +268,7 @@ impl Scene {
                 let body = chunks.concat();
                 let judged = self.guard.response_body(snapshot, *collecting, &body, NOW);
                 self.events.borrow_mut().extend(judged.events);
-                out = judged.body.unwrap_or(body);
+                out = judged.instead.map_or(body, |reply| reply.body);
             }
             ResponseStep::Stream(mut streaming) => {
                 for chunk in chunks {
@@ -265,7 +276,9 @@ impl Scene {
                     out.extend(piece.bytes);
                     self.events.borrow_mut().extend(piece.events);
                 }
-                self.events.borrow_mut().push(streaming.end(NOW));
+                let piece = streaming.end(&self.guard, snapshot, NOW);
+                out.extend(piece.bytes);
+                self.events.borrow_mut().extend(piece.events);
             }
             ResponseStep::Replace(reply, events) => {
                 self.events.borrow_mut().extend(events);
@@ -290,6 +303,11 @@ impl Scene {
             .rfind(|c| c.cluster == cluster)
             .cloned()
             .expect("a call")
+    }
+
+    /// What was remembered since this was last asked.
+    pub(crate) fn take_events(&self) -> Vec<AuditEvent> {
+        self.events.take()
     }
 
     pub(crate) fn events(&self) -> Vec<AuditEvent> {
