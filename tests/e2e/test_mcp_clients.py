@@ -38,7 +38,7 @@ class Behind:
     def serve(self, command: list[str], env: dict[str, str]) -> None:
         processes = self.gateway.stack.processes
         processes.start("mcp-server", command, env, NODE)
-        assert wait_until(lambda: not port_is_free(self.port), 30), "the MCP server does not start"
+        assert wait_until(lambda: not port_is_free(self.port), 90), "the MCP server does not start"
 
     def end(self) -> None:
         self.gateway.stack.processes.stop("mcp-server")
@@ -69,17 +69,22 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
 def notes(behind: Behind) -> Iterator[Behind]:
     """With the notes behind it."""
     behind.log.unlink(missing_ok=True)
-    behind.serve([sys.executable, str(HERE / "mcp_server.py"), str(behind.port), str(behind.log)], {})
-    yield behind
-    behind.end()
+    server = str(HERE / "mcp_server.py")
+    try:
+        behind.serve([sys.executable, server, str(behind.port), str(behind.log)], {})
+        yield behind
+    finally:
+        behind.end()
 
 
 @pytest.fixture
 def everything(behind: Behind) -> Iterator[Behind]:
     """With the server that exercises all of the protocol behind it."""
-    behind.serve(["node", str(EVERYTHING), "streamableHttp"], {"PORT": str(behind.port)})
-    yield behind
-    behind.end()
+    try:
+        behind.serve(["node", str(EVERYTHING), "streamableHttp"], {"PORT": str(behind.port)})
+        yield behind
+    finally:
+        behind.end()
 
 
 def by_python(gateway: Gateway, mode: str, calls: list[Call]) -> tuple[list[str], list[Any]]:
