@@ -102,10 +102,18 @@ rules-doc: ## Write docs/rules.md from the rules
 	@cargo run --quiet -p clampd-cli -- rules doc rules > target/rules.md && mv target/rules.md docs/rules.md
 
 ##@ Measuring
+.PHONY: policy-diff
+policy-diff: ## A million random requests through our policies and Cedar's own authorizer [CASES=1000000]
+	@POLICY_DIFF_CASES=$${CASES:-1000000} cargo test --release -p clampd-policy-compiler --test it differential -- --nocapture
+
 .PHONY: bench
 bench: filter control-plane ## What the filter costs: a table and target/bench.json [BENCH=--write]
 	@cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench-tool
 	@$(PYTHON) tests/bench/bench.py $(BENCH)
+
+.PHONY: bench-policy
+bench-policy: ## What one evaluation of policies costs
+	@cargo run --quiet --release -p clampd-policy-compiler --example cost
 
 .PHONY: bench-hostile
 bench-hostile: ## How long texts made to be slow take to judge, beside plain text of the same size

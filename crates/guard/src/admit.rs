@@ -47,6 +47,8 @@ pub(crate) struct Meta {
     /// The tools that this request allows itself, where it says so.
     pub(crate) authorized_tools: Option<Vec<String>>,
     pub(crate) delegation: Delegation,
+    /// The host that the call is to be forwarded to, where it names one.
+    pub(crate) target_host: Option<String>,
 }
 
 const SESSION_BYTES_MAX: usize = 128;
@@ -123,6 +125,7 @@ pub(crate) fn admit(
         trace_id: trace_id(head),
         authorized_tools: authorized_tools(head)?,
         delegation,
+        target_host: None,
     };
     let mcp_names = (
         header_word(head, "mcp-method"),

@@ -1,6 +1,7 @@
 //! Who is calling: the API key and the agent's JWT.
 
 use clampd_model::{AgentId, AgentState, Secret, scope_covers};
+use clampd_policy::held_scopes;
 use clampd_token::{AgentJwtError, sha256_hex, verify_agent_jwt};
 
 use crate::{ErrorCode, Head, Micros, Refusal, Snapshot};
@@ -21,6 +22,10 @@ pub(crate) struct Caller {
     pub(crate) agent: AgentId,
     pub(crate) name: String,
     pub(crate) org_id: String,
+    /// The groups that policies know the agent by.
+    pub(crate) groups: Vec<String>,
+    /// What the agent is for.
+    pub(crate) purpose: Option<String>,
     /// What the agent holds.
     scopes: Vec<String>,
     /// What its JWT narrows that to.
@@ -53,6 +58,11 @@ impl Caller {
     pub(crate) fn holds(&self, scope: &str) -> bool {
         let in_list = |list: &[String]| list.iter().any(|held| scope_covers(held, scope));
         in_list(&self.scopes) && self.narrowed.as_deref().is_none_or(in_list)
+    }
+
+    /// What the caller holds, as policies see it beside a tool of that scope.
+    pub(crate) fn scopes_beside(&self, scope: &str) -> Vec<String> {
+        held_scopes(&self.scopes, self.narrowed.as_deref(), scope)
     }
 }
 
@@ -91,6 +101,8 @@ pub(crate) fn identify(
         agent: agent.id.clone(),
         name: agent.name.clone(),
         org_id: agent.org_id.clone(),
+        groups: agent.groups.clone(),
+        purpose: agent.purpose.clone(),
         scopes: agent.scopes.clone(),
         narrowed: claims.scopes,
         is_sdk: claims
