@@ -8,7 +8,11 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 WASM := target/wasm32-wasip1/release/filter.wasm
 WASM_BYTES_MAX := 900000
+MUSL := x86_64-unknown-linux-musl
 RUNNER := .tools/bin/wasm-bindgen-test-runner
+FUZZER := .tools/bin/cargo-fuzz
+FUZZER_VERSION := 0.13.2
+FUZZ_SECONDS ?= 60
 PURE := model token detect policy guard
 # The crates whose tests run in WebAssembly too, and the wasm-bindgen that Cargo.lock settles on. The
 # rules run there in guard's tests; ruleset's own need randomness, which that target has not.
@@ -47,7 +51,7 @@ status: ## Say whether the stack is up
 ##@ Parts
 .PHONY: filter
 filter: ## Build the Envoy filter (WebAssembly)
-	@cargo build --release --target wasm32-wasip1 -p clampd-filter
+	@cargo build --release --target wasm32-wasip1 -p clampd-filter $(FILTER_BUILD)
 	@filter/optimise/optimise.sh $(WASM)
 
 .PHONY: control-plane
@@ -80,6 +84,15 @@ test-e2e: filter control-plane cli .venv/ready ## The promises of the whole, on 
 	@$(PYTHON) envoy/fetch.py >/dev/null
 	@.venv/bin/python -m pytest tests/e2e -c tests/e2e/pytest.ini
 
+.PHONY: istio-e2e
+istio-e2e: filter control-plane .venv/ready ## Two Envoys as Istio's sidecars, with mutual TLS: what is allowed, blocked, and why
+	@$(PYTHON) envoy/fetch.py >/dev/null
+	@.venv/bin/python tests/e2e/mesh/show.py
+
+.PHONY: fuzz
+fuzz: $(FUZZER) ## Feed every reader with made-up input, a minute each: make fuzz [FUZZ="scan json"] [FUZZ_SECONDS=60]
+	@$(PYTHON) tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS) $(FUZZ)
+
 .PHONY: validate
 validate: filter ## Let Envoy load envoy.yaml and configure the filter in it
 	@$(PYTHON) envoy/stack.py validate
@@ -101,6 +114,17 @@ fmt: ## Format the sources
 rules-doc: ## Write docs/rules.md from the rules
 	@cargo run --quiet -p clampd-cli -- rules doc rules > target/rules.md && mv target/rules.md docs/rules.md
 
+##@ Shipping
+.PHONY: release
+release: export CC_x86_64_unknown_linux_musl = musl-gcc
+# Where it was built does not stand in what is shipped.
+release: UNPLACED = rustflags=["--remap-path-prefix=$(CURDIR)=/clampd","--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo"]
+release: FILTER_BUILD = --config 'target.wasm32-wasip1.$(UNPLACED)'
+release: filter ## Static binaries, images, manifests, SBOMs and checksums in dist/ [REGISTRY=host/path]
+	@rustup target add $(MUSL)
+	@cargo build --profile service --config profile.service.strip=true --config 'target.$(MUSL).$(UNPLACED)' --target $(MUSL) -p clampd-cli -p clampd-control-plane
+	@$(PYTHON) packaging/release.py --binaries target/$(MUSL)/service --module $(WASM) $(if $(REGISTRY),--registry $(REGISTRY))
+
 ##@ Measuring
 .PHONY: policy-diff
 policy-diff: ## A million random requests through our policies and Cedar's own authorizer [CASES=1000000]
@@ -115,9 +139,16 @@ bench: filter control-plane ## What the filter costs: a table and target/bench.j
 bench-policy: ## What one evaluation of policies costs
 	@cargo run --quiet --release -p clampd-policy-compiler --example cost
 
+.PHONY: bench-detect
+bench-detect: ## How fast texts are judged, native and wasm: a table, target/bench-detect.json [CORPUS=dir] [BENCH=--write]
+	@cargo build --quiet --release -p clampd-ruleset --example speed
+	@cargo build --quiet --release -p clampd-ruleset --example speed --target wasm32-wasip1
+	@$(PYTHON) tests/bench/detect.py $(BENCH) $(if $(CORPUS),--corpus "$(CORPUS)") \
+	  target/release/examples/speed target/wasm32-wasip1/release/examples/speed.wasm
+
 .PHONY: bench-hostile
-bench-hostile: ## How long texts made to be slow take to judge, beside plain text of the same size
-	@cargo run --quiet --release -p clampd-ruleset --example hostile
+bench-hostile: ## How long texts made to be slow take to judge, beside honest texts of the same size
+	@cargo bench --quiet --manifest-path tests/hostile/Cargo.toml --target-dir target/bench-hostile
 
 .PHONY: eval
 eval: cli ## Recall and false positives over a corpus: make eval CORPUS=dir [EVAL=--update]
@@ -137,3 +168,7 @@ $(RUNNER): INSTALL = cargo install wasm-bindgen-cli --version $(WASM_BINDGEN) --
 $(RUNNER): Cargo.lock
 	@$(RUNNER) --version 2>/dev/null | grep -qF "$(WASM_BINDGEN)" || $(INSTALL) --locked || $(INSTALL)
 	@touch $@
+
+$(FUZZER): export CARGO_PROFILE_RELEASE_OPT_LEVEL = 1
+$(FUZZER):
+	@cargo install cargo-fuzz --version $(FUZZER_VERSION) --locked --root .tools

@@ -84,7 +84,7 @@ class Stack:
         self.state_file = run_dir / "stack.json"
         self.data = run_dir / "control-plane"
         self._ports = ports
-        self._identity: dict[str, str] = {}
+        self.identity: dict[str, str] = {}
         self._tool_key = ""
 
     @property
@@ -133,10 +133,10 @@ class Stack:
             "control_plane_url": self.control_plane_url,
             "tool_url": self.tool_url,
             "envoy_admin_url": self.envoy_admin_url,
-            "admin_key": self._identity["admin_key"],
+            "admin_key": self.identity["admin_key"],
             "api_key": catalogue.API_KEY,
             "tool_key": self._tool_key,
-            "org_id": self._identity["org_id"],
+            "org_id": self.identity["org_id"],
             "agents": agents,
             # Signed by nobody's SDK, so that a blocked scan is a 403: what scripts look at.
             "clampd_jwt": agent_jwt(
@@ -181,7 +181,7 @@ class Stack:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode != 0:
             raise StackError(f"the control plane was not initialised: {done.stderr.strip()}")
-        self._identity = json.loads(done.stdout)
+        self.identity = json.loads(done.stdout)
 
     def start_control_plane(self) -> int:
         """Starts the control plane and waits until it is ready."""
@@ -216,8 +216,8 @@ class Stack:
         command += ["--concurrency", os.environ.get("CLAMPD_ENVOY_CONCURRENCY", "2")]
         command += ["--log-level", "warning", "--component-log-level", "wasm:info"]
         secrets = {
-            "CLAMPD_PROXY_KEY": self._identity["proxy_key"],
-            "CLAMPD_TRUST_ROOT": self._identity["trust_root"],
+            "CLAMPD_PROXY_KEY": self.identity["proxy_key"],
+            "CLAMPD_TRUST_ROOT": self.identity["trust_root"],
         }
         return self.processes.start("envoy", command, secrets, ROOT)
 
@@ -267,7 +267,7 @@ class Stack:
 
     def admin(self, method: str, path: str, body: Any = None) -> Any:
         """Asks the control plane as its administrator. Raises StackError when it refuses."""
-        answer = ask(method, self.control_plane_url + path, body, key=self._identity["admin_key"])
+        answer = ask(method, self.control_plane_url + path, body, key=self.identity["admin_key"])
         if answer.status >= 300:
             raise StackError(
                 f"{method} {path}: {answer.status} {answer.body.decode(errors='replace')}"

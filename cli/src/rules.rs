@@ -4,6 +4,7 @@
 //! a rule is there nor its examples.
 
 mod doc;
+mod import;
 mod show;
 mod trial;
 
@@ -14,7 +15,7 @@ use clampd_rule_compiler::{RuleSource, compile_dir};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use self::trial::TrialArguments;
+use self::{import::ImportArguments, trial::TrialArguments};
 use crate::{Outcome, error::CliError, global::Global, output::Output, table::Columns};
 
 /// Where the rules are looked for when no directory is named.
@@ -48,6 +49,8 @@ pub(crate) enum RulesVerb {
     },
     /// Judge every rule's examples, or one text
     Test(TrialArguments),
+    /// Turn rules of another grammar into a rule file, and say what became of each
+    Import(ImportArguments),
     /// Print the reference of all rules, in Markdown
     Doc {
         /// The rule files
@@ -86,6 +89,7 @@ pub(crate) fn run(
             }
         }
         RulesVerb::Test(arguments) => return trial::run(arguments, global, out),
+        RulesVerb::Import(arguments) => return import::run(arguments, global, out),
         RulesVerb::Doc { dir } => out.line(doc::markdown(&compile(dir)?).trim_end())?,
     }
     Ok(Outcome::AsWanted)

@@ -110,7 +110,7 @@ impl Answering {
             Self::Collecting(collecting) => collecting.abandoned(),
             Self::Streaming(streaming) => streaming.end(host::now()),
         };
-        worker.record(vec![event]);
+        worker.keep(&event);
     }
 }
 

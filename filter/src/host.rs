@@ -33,6 +33,15 @@ pub(crate) fn request_headers() -> Vec<(String, Vec<u8>)> {
     hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
 }
 
+/// The URI in the certificate that the peer showed, where the connection is mutual TLS.
+pub(crate) fn peer_uri() -> Option<String> {
+    let connection = |property| hostcalls::get_property(vec!["connection", property]);
+    if connection("mtls").ok()?? != [1] {
+        return None;
+    }
+    String::from_utf8(connection("uri_san_peer_certificate").ok()??).ok()
+}
+
 /// Changes the request's headers. They must not have been released.
 pub(crate) fn change_request_headers(changes: &HeaderChanges) {
     const MAP: MapType = MapType::HttpRequestHeaders;
@@ -122,6 +131,12 @@ pub(crate) fn forget_response_length() {
         "remove a header",
         hostcalls::remove_map_value(map, "content-length"),
     );
+}
+
+/// Notes what came of this exchange where its access log finds it: `%FILTER_STATE(wasm.clampd)%`.
+pub(crate) fn note(note: &str) {
+    let path = vec!["clampd"];
+    log_failure("note", hostcalls::set_property(path, Some(note.as_bytes())));
 }
 
 /// Lets a held request go on.

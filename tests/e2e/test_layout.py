@@ -20,6 +20,7 @@ MAY_USE = {
     "clampd-policy-compiler": {"clampd-model", "clampd-policy"},
     "clampd-rule-compiler": {"clampd-model", "clampd-detect"},
     "clampd-ruleset": {"clampd-model", "clampd-detect", "clampd-rule-compiler"},
+    "clampd-sigma": {"clampd-model", "clampd-detect", "clampd-rule-compiler"},
     "clampd-guard": {
         "clampd-model",
         "clampd-token",
@@ -46,6 +47,7 @@ MAY_USE = {
         "clampd-detect",
         "clampd-ruleset",
         "clampd-rule-compiler",
+        "clampd-sigma",
         "clampd-guard",
         "clampd-policy-compiler",
         "clampd-control-plane",

@@ -3,7 +3,7 @@
 use clampd_model::AgentId;
 
 use crate::{
-    Config, ErrorCode, Head, Micros, Refusal, Seed, Snapshot,
+    Config, ErrorCode, Head, Micros, Peers, Refusal, Seed, Snapshot,
     delegation::Delegation,
     identity::{KeyDemand, identify},
     step::Reading,
@@ -43,12 +43,20 @@ pub(crate) struct Meta {
     pub(crate) jti: String,
     pub(crate) started: Micros,
     pub(crate) session_id: Option<String>,
-    pub(crate) trace_id: Option<String>,
+    /// The `traceparent` that came, where it is well-formed.
+    pub(crate) traceparent: Option<String>,
     /// The tools that this request allows itself, where it says so.
     pub(crate) authorized_tools: Option<Vec<String>>,
     pub(crate) delegation: Delegation,
     /// The host that the call is to be forwarded to, where it names one.
     pub(crate) target_host: Option<String>,
+}
+
+impl Meta {
+    /// The id of the trace that the request is part of.
+    pub(crate) fn trace_id(&self) -> Option<&str> {
+        self.traceparent.as_deref()?.split('-').nth(1)
+    }
 }
 
 const SESSION_BYTES_MAX: usize = 128;
@@ -104,6 +112,7 @@ impl Endpoint {
 /// Authenticates a request before anything of its body is looked at.
 pub(crate) fn admit(
     snapshot: &Snapshot,
+    peers: &Peers,
     head: &Head,
     endpoint: Endpoint,
     seed: &Seed,
@@ -113,7 +122,7 @@ pub(crate) fn admit(
         Endpoint::Mcp | Endpoint::McpSession => KeyDemand::Optional,
         _ => KeyDemand::Required,
     };
-    let caller = identify(snapshot, head, demand, seed.now)?;
+    let caller = identify(snapshot, peers, head, demand, seed.now)?;
     refuse_encodings(head)?;
     let delegation = Delegation::from_head(head)?;
     delegation.check(snapshot, &caller.agent)?;
@@ -122,7 +131,7 @@ pub(crate) fn admit(
         jti: hex(seed.random.get(16..).unwrap_or_default()),
         started: seed.now,
         session_id: session_id(head)?,
-        trace_id: trace_id(head),
+        traceparent: traceparent(head),
         authorized_tools: authorized_tools(head)?,
         delegation,
         target_host: None,
@@ -213,11 +222,15 @@ fn authorized_tools(head: &Head) -> Result<Option<Vec<String>>, Refusal> {
     Ok(Some(tools))
 }
 
-/// The trace id of a `traceparent` (W3C Trace Context section 3.2).
-fn trace_id(head: &Head) -> Option<String> {
-    let id = head.value("traceparent")?.split('-').nth(1)?;
-    let well_formed = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    well_formed.then(|| id.to_ascii_lowercase())
+/// The trace that a request is part of (W3C Trace Context section 3.2, version 00).
+fn traceparent(head: &Head) -> Option<String> {
+    let value = head.value("traceparent")?;
+    let lengths = value.split('-').map(str::len);
+    let well_formed = lengths.eq([2, 32, 16, 2])
+        && value
+            .bytes()
+            .all(|b| b == b'-' || b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    well_formed.then(|| value.to_owned())
 }
 
 fn header_word(head: &Head, name: &str) -> Option<String> {

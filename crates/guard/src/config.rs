@@ -6,6 +6,8 @@ use clampd_model::Secret;
 use clampd_token::VerifyingKey;
 use serde::Deserialize;
 
+use crate::Peers;
+
 /// The largest body cap that can be set: the filter must stay under Envoy's buffer limit and
 /// wasm's memory.
 const BODY_BYTES_CEILING: usize = 8 * 1024 * 1024;
@@ -29,6 +31,8 @@ pub struct Config {
     pub egress: BTreeMap<String, String>,
     /// How long a tool may take to answer, in milliseconds.
     pub tool_timeout_ms: u64,
+    /// Agents known by their peer certificate.
+    pub peers: Peers,
     /// Paths that carry MCP.
     pub mcp_paths: Vec<String>,
     /// How a blocked MCP call is answered.
@@ -129,6 +133,8 @@ struct Written {
     egress: BTreeMap<String, String>,
     #[serde(default = "tool_timeout_ms")]
     tool_timeout_ms: u64,
+    #[serde(default)]
+    peers: Peers,
     #[serde(default)]
     mcp: WrittenMcp,
     #[serde(default = "off")]
@@ -236,6 +242,10 @@ impl Config {
         if written.mcp.paths.iter().any(|p| p.starts_with("/v1/")) {
             return Err(field_error("mcp.paths", "must not lie under `/v1/`".into()));
         }
+        if !written.peers.is_empty() && written.mint == Mint::Exchange {
+            let wanted = "needs `mint` `local`: a peer shows no JWT that could be exchanged";
+            return Err(field_error("peers", wanted.into()));
+        }
         for origin in written.upstreams.keys() {
             let rest = origin
                 .strip_prefix("http://")
@@ -269,6 +279,7 @@ impl Config {
             upstreams: written.upstreams,
             egress: written.egress,
             tool_timeout_ms: written.tool_timeout_ms,
+            peers: written.peers,
             mcp_paths: written.mcp.paths,
             mcp_denial: written.mcp.denial,
             trace: written.trace,
@@ -324,6 +335,11 @@ mod tests {
             (with(r#","mcp":{"paths":["/v1/x"]}"#), "mcp.paths"),
             (with(r#","upstreams":{"http://a/b":"c"}"#), "upstreams"),
             (with(r#","egress":{"ftp":"c"}"#), "egress"),
+            (
+                with(r#","mint":"local","peers":{"scout":"scout"}"#),
+                "peers",
+            ),
+            (with(r#","peers":{"spiffe://a/b":"scout"}"#), "peers"),
             (with("").replace("ROOT", "BAD"), "trust_root_env"),
             (with("").replace("ROOT", "NONE"), "trust_root_env"),
             (with("").replace("KEY", "NONE"), "control_plane.key_env"),

@@ -54,7 +54,7 @@ impl Guard {
         if endpoint == Endpoint::Jwks {
             return done(Reply::json(200, snapshot.jwks()));
         }
-        match admit(snapshot, head, endpoint, seed, &id) {
+        match admit(snapshot, &self.config.peers, head, endpoint, seed, &id) {
             Ok(reading) => Step::Read(Box::new(reading)),
             Err(refusal) => refuse(&refusal, &id),
         }

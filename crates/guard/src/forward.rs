@@ -101,6 +101,9 @@ impl Target {
         if let Some(session) = &meta.session_id {
             headers.push(("x-ag-session".to_owned(), session.clone()));
         }
+        if let Some(traceparent) = &meta.traceparent {
+            headers.push(("traceparent".to_owned(), traceparent.clone()));
+        }
         Callout {
             cluster: self.cluster.clone(),
             headers,

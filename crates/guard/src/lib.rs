@@ -12,6 +12,9 @@ mod decide;
 mod delegation;
 mod exchange;
 mod forward;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod json;
 mod leaves;
@@ -19,6 +22,7 @@ mod mcp;
 mod mcp_answer;
 mod mint;
 mod outcome;
+mod peer;
 mod record;
 mod refusal;
 mod reply;
@@ -36,6 +40,7 @@ pub use decide::{Decision, judge_text};
 pub use exchange::Guard;
 pub use json::{JSON_DEPTH_MAX, parse_strict};
 pub use leaves::{LEAVES_MAX, leaves_of};
+pub use peer::Peers;
 pub use refusal::{ErrorCode, Refusal};
 pub use reply::{Denial, ProxyResponse, Reply, ScanResponse};
 pub use respond::{
@@ -45,5 +50,5 @@ pub use snapshot::{Snapshot, SnapshotError};
 pub use step::{
     Answer, Asking, Callout, Head, HeaderChanges, Judgement, Micros, Reading, Seed, Step,
 };
-pub use trace::pipeline_lines;
+pub use trace::{access_note, pipeline_lines};
 pub use whole_bundle::WholeBundle;

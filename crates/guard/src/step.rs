@@ -14,6 +14,7 @@ pub type Micros = u64;
 #[derive(Debug, Clone, Default)]
 pub struct Head {
     headers: Vec<(String, Vec<u8>)>,
+    peer: Option<String>,
 }
 
 impl Head {
@@ -22,7 +23,22 @@ impl Head {
 
     /// Takes a request's headers.
     pub fn new(headers: Vec<(String, Vec<u8>)>) -> Self {
-        Self { headers }
+        Self {
+            headers,
+            peer: None,
+        }
+    }
+
+    /// The same, come over a connection whose peer showed a certificate with this URI, which
+    /// Envoy's TLS has found good.
+    #[must_use]
+    pub fn from_peer(self, uri: Option<String>) -> Self {
+        Self { peer: uri, ..self }
+    }
+
+    /// The URI of the peer's certificate.
+    pub(crate) fn peer(&self) -> Option<&str> {
+        self.peer.as_deref()
     }
 
     /// The value of a header, if it is there once and is UTF-8. One that is there twice has no

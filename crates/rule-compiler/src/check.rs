@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use clampd_detect::{Detector, Findings, Leaf, Place, fold};
+use clampd_detect::{Detector, Findings, Leaf, Place, SCAN_LIMIT, fold};
 use clampd_model::{Severity, Surface, ToolCategory};
 
 use crate::{
@@ -66,6 +66,9 @@ fn shape(source: &RuleSource) -> Vec<String> {
                 "`{text}` must be lower-case words joined by hyphens"
             ));
         }
+    }
+    if rule.id == SCAN_LIMIT {
+        wrong.push(format!("`{SCAN_LIMIT}` is the scan's own"));
     }
     if source.why.trim().is_empty() {
         wrong.push("it must say why".to_owned());

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 pub use check::check;
 pub use emit::emit;
-pub use source::{RuleSource, parse};
+pub use source::{CallExample, Example, RuleSource, parse};
 
 /// Why rules are refused: the file, the rule and the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

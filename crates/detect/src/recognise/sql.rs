@@ -4,20 +4,17 @@
 
 mod tokens;
 
+use crate::effort::Effort;
+
 use super::{Signal, Signals};
 use tokens::{Token, tokens};
 
 /// Notes what a value would do if it were put into a statement as it is.
-pub(super) fn recognise_value(text: &str, signals: &mut Signals) {
+pub(super) fn recognise_value(text: &str, signals: &mut Signals, effort: &Effort) {
     if is_cut(text) {
         signals.put(Signal::SqlCut, 0);
     }
-    let mut looked = 0;
     for (at, word) in connectives(text) {
-        looked += 1;
-        if looked > CONNECTIVES_MAX {
-            break;
-        }
         let before = text
             .get(..at)
             .unwrap_or_default()
@@ -27,13 +24,19 @@ pub(super) fn recognise_value(text: &str, signals: &mut Signals) {
         // A text that begins with a connective is a piece of a statement too.
         let follows = true;
         let behind = text.get(at..).unwrap_or_default();
-        let read: Vec<Token<'_>> = tokens(behind).take(TOKENS_AFTER_CONNECTIVE).collect();
-        let doubled = behind.contains("\"\"") || behind.contains("''");
-        let single = doubled.then(|| behind.replace("\"\"", "\"").replace("''", "'"));
-        let single: Vec<Token<'_>> = single
-            .as_deref()
-            .map(|single| tokens(single).take(TOKENS_AFTER_CONNECTIVE).collect())
-            .unwrap_or_default();
+        let (read, length) = first_tokens(behind);
+        if !effort.spend(length) {
+            break;
+        }
+        let mut end = behind.len().min(DOUBLED_BYTES_MAX);
+        while !behind.is_char_boundary(end) {
+            end -= 1;
+        }
+        let near = behind.get(..end).unwrap_or_default();
+        let doubled = near.contains("\"\"") || near.contains("''");
+        let single = doubled.then(|| near.replace("\"\"", "\"").replace("''", "'"));
+        let single = single.as_deref().map(|single| first_tokens(single).0);
+        let single = single.unwrap_or_default();
         if is_tautology(&read, closed, follows) || is_tautology(&single, closed, follows) {
             signals.put(Signal::SqlTautology, at);
         }
@@ -43,12 +46,17 @@ pub(super) fn recognise_value(text: &str, signals: &mut Signals) {
     }
 }
 
+/// The tokens that a text begins with, and how many bytes they are.
+fn first_tokens(text: &str) -> (Vec<Token<'_>>, usize) {
+    let mut tokens = tokens(text);
+    let read = tokens.by_ref().take(TOKENS_AFTER_CONNECTIVE).collect();
+    (read, text.len() - tokens.rest().len())
+}
+
+/// Bytes behind a connective in which doubled quotes are also read as single ones.
+const DOUBLED_BYTES_MAX: usize = 256;
 /// Tokens that are read behind a connective.
 const TOKENS_AFTER_CONNECTIVE: usize = 12;
-/// Connectives in one text that are looked at.
-const CONNECTIVES_MAX: usize = 400;
-/// Tokens of one query that are read.
-const TOKENS_MAX: usize = 2_000;
 
 /// Where a connective stands that is no part of a word.
 fn connectives(text: &str) -> impl Iterator<Item = (usize, &'static str)> + '_ {
@@ -171,7 +179,7 @@ fn skip<'s, 't>(read: &'s [Token<'t>], drop: impl Fn(&Token<'t>) -> bool) -> &'s
 
 /// Notes the statements of a whole query that change every row.
 pub(super) fn recognise_query(text: &str, signals: &mut Signals) {
-    let read: Vec<Token<'_>> = tokens(text).take(TOKENS_MAX).collect();
+    let read: Vec<Token<'_>> = tokens(text).collect();
     for statement in read.split(|token| matches!(token, Token::Semicolon | Token::End)) {
         let statement = skip(statement, |token| {
             matches!(token, Token::Comment(_) | Token::Open)
@@ -185,6 +193,70 @@ pub(super) fn recognise_query(text: &str, signals: &mut Signals) {
         if changes && !is_bounded(statement) {
             signals.put(Signal::SqlUnbounded, 0);
         }
+        if is_opened(statement) {
+            signals.put(Signal::SqlOpened, 0);
+        }
+    }
+}
+
+/// Whether an `or` behind the statement's condition is followed by what is always true: the
+/// condition before it then counts for nothing.
+fn is_opened(statement: &[Token<'_>]) -> bool {
+    let behind = skip(statement, |token| {
+        !(token.is_word("where") || token.is_word("having") || token.is_word("on"))
+    });
+    let mut rest = behind;
+    while let [first, after @ ..] = rest {
+        if (first.is_word("or") || first.is_word("||")) && is_always_true(after) {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
+/// Whether the condition that begins here is true for every row.
+fn is_always_true(condition: &[Token<'_>]) -> bool {
+    let condition = skip(condition, |token| matches!(token, Token::Open));
+    let ends = |rest: &[Token<'_>]| {
+        rest.first().is_none_or(|next| {
+            matches!(
+                next,
+                Token::Close | Token::Semicolon | Token::Comment(_) | Token::End
+            ) || next.is_connective()
+                || ["order", "limit", "group", "union"]
+                    .iter()
+                    .any(|word| next.is_word(word))
+        })
+    };
+    match condition {
+        [a, Token::Comparison("=" | "<=" | ">="), b, rest @ ..] => {
+            (a.is_literal() || matches!(a, Token::Word(_))) && a.same_as(b) && ends(rest)
+        }
+        [
+            Token::Number(a),
+            Token::Comparison(sign),
+            Token::Number(b),
+            rest @ ..,
+        ] => {
+            let (a, b) = (a.parse::<f64>(), b.parse::<f64>());
+            let (Ok(a), Ok(b)) = (a, b) else {
+                return false;
+            };
+            ends(rest)
+                && match *sign {
+                    "<" => a < b,
+                    ">" => a > b,
+                    "<>" | "!=" => (a - b).abs() > f64::EPSILON,
+                    _ => false,
+                }
+        }
+        [a, op, b, rest @ ..] if op.is_word("like") => a.is_literal() && a.same_as(b) && ends(rest),
+        [op, b, rest @ ..] if op.is_word("not") => {
+            (b.is_word("false") || matches!(b, Token::Number("0"))) && ends(rest)
+        }
+        [a, rest @ ..] => (a.is_word("true") || a.is_true()) && ends(rest),
+        [] => false,
     }
 }
 
@@ -196,21 +268,24 @@ fn is_bounded(statement: &[Token<'_>]) -> bool {
             .iter()
             .any(|t| t.is_word("limit") || t.is_word("using") || t.is_word("join"));
     };
-    match statement.get(condition + 1..).unwrap_or_default() {
-        [a, Token::Comparison("="), b] if a.is_literal() => a != b,
-        [a] => !(a.is_word("true") || a.is_true()),
-        [] => false,
-        _ => true,
-    }
+    let condition = statement.get(condition + 1..).unwrap_or_default();
+    let alone = !condition
+        .iter()
+        .any(|token| token.is_word("and") || token.is_word("&&"));
+    !(condition.is_empty() || is_opened(statement) || (alone && is_always_true(condition)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{Signal, Signals};
-    use super::{recognise_query, recognise_value};
+    use super::recognise_query;
 
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn value_of(text: &str, signals: &mut Signals) {
+        super::recognise_value(text, signals, &super::Effort::for_leaf(text.len()));
+    }
 
     fn of(text: &str, recognise: fn(&str, &mut Signals)) -> Vec<Signal> {
         let mut signals = Signals::default();
@@ -235,7 +310,7 @@ mod tests {
             "' or 1 --",
         ] {
             assert!(
-                of(value, recognise_value).contains(&Signal::SqlTautology),
+                of(value, value_of).contains(&Signal::SqlTautology),
                 "{value}"
             );
         }
@@ -247,18 +322,43 @@ mod tests {
             "a = 1 and b = 2",
             "it's either 'a' or 'b'",
         ] {
-            assert_eq!(of(value, recognise_value), [], "{value}");
+            assert_eq!(of(value, value_of), [], "{value}");
         }
     }
 
     #[test]
     fn a_cut_statement_is_seen() {
         for value in ["admin'--", "x') #", "a\"/*", "';--"] {
-            assert_eq!(of(value, recognise_value), [Signal::SqlCut], "{value}");
+            assert_eq!(of(value, value_of), [Signal::SqlCut], "{value}");
         }
         for value in ["it's fine -- really", "the dogs' -- and cats'"] {
-            assert_eq!(of(value, recognise_value), [], "{value}");
+            assert_eq!(of(value, value_of), [], "{value}");
         }
+    }
+
+    #[test]
+    fn conditions_that_an_or_makes_true_are_seen() {
+        for query in [
+            "select * from users where id = 5 or 1=1",
+            "select * from users where name = 'x' or 'a'='a' -- ",
+            "select * from t where (a = 1 or true) order by b",
+            "select * from t where a = 1 or 2 > 1",
+            "select * from t where a = 1 or b = b limit 5",
+            "select * from t where a = 1 or not false",
+        ] {
+            assert_eq!(of(query, recognise_query), [Signal::SqlOpened], "{query}");
+        }
+        for query in [
+            "select * from t where 1=1 and a = 2",
+            "select * from t where a = 1 or b = 2",
+            "select * from t where a = 1 or b = 1 + 1",
+            "select * from t join u on t.id = u.id or t.name = u.name",
+            "select 1 or 1",
+        ] {
+            assert_eq!(of(query, recognise_query), [], "{query}");
+        }
+        let both = of("delete from t where id = 3 or 1=1", recognise_query);
+        assert_eq!(both, [Signal::SqlUnbounded, Signal::SqlOpened]);
     }
 
     #[test]
@@ -267,6 +367,7 @@ mod tests {
             "delete from users",
             "select 1; update t set a=1",
             "delete from t where 1=1",
+            "delete from t where true",
         ] {
             assert_eq!(
                 of(query, recognise_query),

@@ -20,6 +20,7 @@ pub(crate) struct Scene {
     snapshot: Option<Snapshot>,
     /// What is in force once a call-out has come back.
     later: Option<Snapshot>,
+    peer: Option<String>,
     exchange: Option<(u16, String)>,
     tool: (u16, String),
     calls: RefCell<Vec<Callout>>,
@@ -51,6 +52,10 @@ pub(crate) fn jwt_from(agent: &str, iss: &str) -> String {
         &claims,
         &agent_hmac_key(&Secret::new(format!("ags_{agent}"))),
     )
+}
+
+pub(crate) fn bearer(agent: &str) -> String {
+    format!("Bearer {}", jwt(agent))
 }
 
 /// The claims of a token, unverified.
@@ -94,6 +99,7 @@ impl Scene {
             guard: Guard::new(detector, config.unwrap()),
             snapshot: Some(snapshot(&["dead"], NOW / 1_000_000 + 3600)),
             later: None,
+            peer: None,
             exchange: Some((200, r#"{"access_token":"minted.by.exchange"}"#.into())),
             tool: (200, "{}".into()),
             calls: RefCell::default(),
@@ -115,6 +121,14 @@ impl Scene {
     pub(crate) fn killing_in_flight(self, agent: &str) -> Self {
         Self {
             later: Some(snapshot(&["dead", agent], NOW / 1_000_000 + 3600)),
+            ..self
+        }
+    }
+
+    /// The peer shows a certificate with this URI.
+    pub(crate) fn over_mtls(self, uri: &str) -> Self {
+        Self {
+            peer: Some(uri.to_owned()),
             ..self
         }
     }
@@ -187,6 +201,7 @@ impl Scene {
         let pseudo = [(":method", method.to_owned()), (":path", path.to_owned())];
         let all = pseudo.into_iter().chain(headers);
         let head = Head::new(all.map(|(n, v)| (n.to_owned(), v.into_bytes())).collect());
+        let head = head.from_peer(self.peer.clone());
         let mut snapshot = self.snapshot.as_ref();
         let mut step = self.guard.begin(
             snapshot,
@@ -288,6 +303,10 @@ impl Scene {
 
     pub(crate) fn events(&self) -> Vec<AuditEvent> {
         self.events.borrow().clone()
+    }
+
+    pub(crate) fn last_event(&self) -> AuditEvent {
+        self.events.borrow().last().cloned().expect("an event")
     }
 
     pub(crate) fn verdicts(&self) -> Vec<Verdict> {
