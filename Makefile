@@ -127,10 +127,18 @@ release: filter ## Static binaries, images, manifests, SBOMs and checksums in di
 	@$(PYTHON) packaging/release.py --binaries target/$(MUSL)/service --module $(WASM) $(if $(REGISTRY),--registry $(REGISTRY))
 
 ##@ Measuring
+.PHONY: policy-diff
+policy-diff: ## A million random requests through our policies and Cedar's own authorizer [CASES=1000000]
+	@POLICY_DIFF_CASES=$${CASES:-1000000} cargo test --release -p clampd-policy-compiler --test it differential -- --nocapture
+
 .PHONY: bench
 bench: filter control-plane ## What the filter costs: a table and target/bench.json [BENCH=--write]
 	@cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench-tool
 	@$(PYTHON) tests/bench/bench.py $(BENCH)
+
+.PHONY: bench-policy
+bench-policy: ## What one evaluation of policies costs
+	@cargo run --quiet --release -p clampd-policy-compiler --example cost
 
 .PHONY: bench-detect
 bench-detect: ## How fast texts are judged, native and wasm: a table, target/bench-detect.json [CORPUS=dir] [BENCH=--write]

@@ -18,6 +18,7 @@ use crate::{
     config::Settings,
     http,
     metrics::Metrics,
+    policies::Policies,
     query::Queries,
     seal::MasterKey,
     store::{self, Closed, FirstKeys, SigningKeys, Store, StoreError},
@@ -38,6 +39,7 @@ pub(crate) struct Service {
     pub(crate) brake: Brake,
     pub(crate) queries: Queries,
     pub(crate) shared_bundles: SharedBundles,
+    pub(crate) policies: Policies,
     signing_keys: Mutex<HashMap<String, Arc<SigningKeys>>>,
     stopping: watch::Receiver<bool>,
 }
@@ -151,6 +153,7 @@ pub async fn start(
         brake: Brake::default(),
         queries: Queries::default(),
         shared_bundles: SharedBundles::default(),
+        policies: Policies::new()?,
         signing_keys: Mutex::default(),
         stopping: stopping.clone(),
     });

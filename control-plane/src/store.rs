@@ -42,7 +42,7 @@ pub(crate) use self::{
     keys::{KeyRecord, NewKey},
     orders::StateOrder,
     organisations::SigningKeys,
-    policies::PolicyRecord,
+    policies::{PolicyContent, PolicyDocument},
     tokens::{ExchangeFacts, Spending},
     tools::ToolRecord,
     writer::Write,

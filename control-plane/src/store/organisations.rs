@@ -158,6 +158,7 @@ mod tests {
             token_key: token_key.clone(),
             now: 0,
             validity_seconds: 60,
+            base_policies: std::sync::Arc::default(),
         };
         let before = store.bundle(request(0)).await.unwrap();
         let mint = before.sections.local_mint.unwrap().entries;

@@ -18,6 +18,7 @@ mod documentation;
 mod durability;
 mod kill;
 mod local_mint;
+mod policies;
 mod process;
 mod requests;
 mod scene;

@@ -57,6 +57,8 @@ pub(crate) struct Meta {
     /// The tools that this request allows itself, where it says so.
     pub(crate) authorized_tools: Option<Vec<String>>,
     pub(crate) delegation: Delegation,
+    /// The host that the call is to be forwarded to, where it names one.
+    pub(crate) target_host: Option<String>,
 }
 
 impl Meta {
@@ -204,6 +206,7 @@ pub(crate) fn admit(
         traceparent: traceparent(head),
         authorized_tools: authorized_tools(head)?,
         delegation,
+        target_host: None,
     };
     let mcp_names = (
         header_word(head, "mcp-method"),

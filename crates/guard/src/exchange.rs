@@ -6,7 +6,7 @@ use crate::{
     Answer, Asking, Config, ErrorCode, Head, McpDenial, Micros, Reading, Refusal, Reply, Seed,
     Snapshot, Step,
     admit::{Endpoint, admit, request_id},
-    forward::{Forwarding, Target},
+    forward::{Forwarding, Target, host_of},
     identity::may_act,
     mcp::{Denier, Post, Protocol, Stage},
     mint::{self, MintStart, Minted, Minting},
@@ -164,6 +164,7 @@ impl Guard {
             Err(refusal) => return recorded(snapshot, &admitted, &refusal, now),
         };
         admitted.meta.delegation = body.delegation;
+        admitted.meta.target_host = host_of(&body.target_url);
         let outlet = match self.outlet(snapshot, admitted.endpoint, &body.call, &body.target_url) {
             Ok(outlet) => outlet,
             Err(refusal) => return recorded(snapshot, &admitted, &refusal, now),

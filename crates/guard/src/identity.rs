@@ -1,6 +1,7 @@
 //! Who is calling: the API key, and the agent's JWT or its certificate.
 
 use clampd_model::{AgentClaims, AgentId, AgentState, Secret, scope_covers};
+use clampd_policy::held_scopes;
 use clampd_token::{AgentJwtError, sha256_hex, verify_agent_jwt};
 
 use crate::{Config, ErrorCode, Head, Micros, Refusal, Snapshot};
@@ -21,6 +22,10 @@ pub(crate) struct Caller {
     pub(crate) agent: AgentId,
     pub(crate) name: String,
     pub(crate) org_id: String,
+    /// The groups that policies know the agent by.
+    pub(crate) groups: Vec<String>,
+    /// What the agent is for.
+    pub(crate) purpose: Option<String>,
     /// What the agent holds.
     scopes: Vec<String>,
     /// What its JWT narrows that to.
@@ -63,6 +68,11 @@ impl Caller {
         let in_list = |list: &[String]| list.iter().any(|held| scope_covers(held, scope));
         in_list(&self.scopes) && self.narrowed.as_deref().is_none_or(in_list)
     }
+
+    /// What the caller holds, as policies see it beside a tool of that scope.
+    pub(crate) fn scopes_beside(&self, scope: &str) -> Vec<String> {
+        held_scopes(&self.scopes, self.narrowed.as_deref(), scope)
+    }
 }
 
 /// Finds out who calls.
@@ -102,6 +112,8 @@ pub(crate) fn identify(
         agent: agent.id.clone(),
         name: agent.name.clone(),
         org_id: agent.org_id.clone(),
+        groups: agent.groups.clone(),
+        purpose: agent.purpose.clone(),
         scopes: agent.scopes.clone(),
         is_sdk: shown.jwt.as_ref().is_some_and(|(_, claims)| {
             let iss = claims.iss.as_deref();
@@ -181,6 +193,8 @@ fn identify_fixed(snapshot: &Snapshot, agent: &AgentId) -> Result<Caller, Refusa
         name: agent.name.clone(),
         org_id: agent.org_id.clone(),
         scopes: agent.scopes.clone(),
+        groups: agent.groups.clone(),
+        purpose: agent.purpose.clone(),
         narrowed: None,
         is_sdk: false,
         jwt: None,

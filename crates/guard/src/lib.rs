@@ -7,6 +7,7 @@
 
 mod admit;
 mod config;
+mod consult;
 mod decide;
 mod delegation;
 mod exchange;

@@ -111,7 +111,7 @@ fn exchange(config: &Config, call: &JudgedCall) -> Result<Callout, Refusal> {
     form.add("subject_token_type", JWT_TYPE);
     form.add("tool", &call.tool.name);
     form.add("call_binding", &call.call_binding);
-    form.add("scope", &call.tool.scope);
+    form.add("scope", call.scope());
     if let Some(session) = &call.admitted.meta.session_id {
         form.add("session_id", session);
     }
@@ -149,17 +149,14 @@ fn sign_here(
         ErrorCode::ControlPlaneUnavailable.because("this proxy has no key to mint with")
     })?;
     let Tool {
-        audience,
-        scope,
-        binding,
-        ..
+        audience, binding, ..
     } = &call.tool;
     let iat = now / 1_000_000;
     let claims = MicroTokenClaims {
         iss: ISSUER.to_owned(),
         aud: audience.clone(),
         sub: call.admitted.caller.agent.clone(),
-        scope: scope.clone(),
+        scope: call.scope().to_owned(),
         iat,
         exp: iat + MICRO_TOKEN_TTL_SECONDS,
         jti: call.admitted.meta.jti.clone(),

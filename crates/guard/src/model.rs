@@ -6,11 +6,12 @@
 use serde_json::Value;
 
 use clampd_detect::{Findings, Place};
-use clampd_model::{AuditEvent, Surface, ToolCategory};
+use clampd_model::{Action, AuditEvent, Surface, ToolCategory};
 use clampd_token::call_binding;
 
 use crate::{
     Decision, ErrorCode, Guard, Micros, Refusal, Snapshot, Step,
+    consult::Asked,
     decide::{judge_call, judge_text},
     format::{CALLS_MAX, Format, Judge, Passage, sift::sift},
     json::parse_strict,
@@ -155,8 +156,8 @@ impl Guard {
         let Some(tool) = tool.filter(|_| !by_text.verdict.lets_pass()) else {
             return Ok(by_text);
         };
-        let Admitted { caller, meta, .. } = admitted;
-        let as_call = judge_call(snapshot, caller, tool, &meta.delegation, &findings);
+        let asked = Asked::about(Action::Call, admitted, tool).with_params(&call.params);
+        let as_call = judge_call(snapshot, &asked, &findings);
         Ok(if as_call.verdict.lets_pass() {
             as_call
         } else {

@@ -8,6 +8,7 @@
 
 mod alike;
 mod models;
+mod policies;
 mod routes;
 mod scene;
 

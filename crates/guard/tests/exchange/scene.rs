@@ -111,6 +111,15 @@ impl Scene {
         }
     }
 
+    /// The same under other policies, which have the compact form.
+    pub(crate) fn under(self, policies: &Value) -> Self {
+        let expires_at = NOW / 1_000_000 + 3600;
+        Self {
+            snapshot: Some(snapshot_with(&["dead"], expires_at, policies)),
+            ..self
+        }
+    }
+
     pub(crate) fn killing_in_flight(self, agent: &str) -> Self {
         Self {
             later: Some(snapshot(&["dead", agent], NOW / 1_000_000 + 3600)),
@@ -323,10 +332,20 @@ impl Scene {
     }
 }
 
+/// What a control plane says where nobody has put a policy: everything within scopes.
+fn base() -> Value {
+    json!([{"id": "base", "effect": "permit", "actions": 31}])
+}
+
 fn snapshot(killed: &[&str], expires_at: u64) -> Snapshot {
+    snapshot_with(killed, expires_at, &base())
+}
+
+fn snapshot_with(killed: &[&str], expires_at: u64, policies: &Value) -> Snapshot {
     let agent = |id: &str, org: &str| {
         let key = sha256_hex(format!("ags_{id}").as_bytes());
         json!({"id": id, "name": id, "org_id": org, "scopes": ["db:*", "file:read"],
+               "groups": ["team"], "purpose": "reports",
                "credential": {"alg": "HS256", "key": key}})
     };
     let tool = |name: &str, scope: &str, category: &str| {
@@ -354,7 +373,7 @@ fn snapshot(killed: &[&str], expires_at: u64) -> Snapshot {
                 tool("file.read", "file:read", "file"),
                 tool("shell.exec", "shell:exec", "shell"),
             ])),
-            "policies": section(json!([])),
+            "policies": section(policies.clone()),
             "settings": section(json!({"block_at": 0.7, "flag_at": 0.4})),
             "local_mint": section(json!({"key_id": "local.p.1", "key": "k"})),
             "jwks": section(json!({"keys": []})),
