@@ -8,7 +8,9 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 WASM := target/wasm32-wasip1/release/filter.wasm
 WASM_BYTES_MAX := 900000
+MUSL := x86_64-unknown-linux-musl
 RUNNER := .tools/bin/wasm-bindgen-test-runner
+NODE_MODULES := tests/e2e/node/node_modules/.package-lock.json
 FUZZER := .tools/bin/cargo-fuzz
 FUZZER_VERSION := 0.13.2
 FUZZ_SECONDS ?= 60
@@ -25,7 +27,7 @@ help: ## Show this help
 	  /^[a-z][a-z-]*:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: .venv/ready $(RUNNER) ## Get what the tests need: Envoy, the Python packages, the wasm test runner
+setup: .venv/ready $(RUNNER) $(NODE_MODULES) ## Get what the tests need: Envoy, the Python packages, the wasm test runner
 	@$(PYTHON) envoy/fetch.py
 
 .PHONY: build
@@ -50,7 +52,7 @@ status: ## Say whether the stack is up
 ##@ Parts
 .PHONY: filter
 filter: ## Build the Envoy filter (WebAssembly)
-	@cargo build --release --target wasm32-wasip1 -p clampd-filter
+	@cargo build --release --target wasm32-wasip1 -p clampd-filter $(FILTER_BUILD)
 	@filter/optimise/optimise.sh $(WASM)
 
 .PHONY: control-plane
@@ -87,9 +89,14 @@ test-wasm: $(RUNNER) ## The pure crates' tests in WebAssembly, under Node
 	  cargo test --target wasm32-unknown-unknown --tests $(PURE_PACKAGES)
 
 .PHONY: test-e2e
-test-e2e: filter control-plane cli .venv/ready ## The promises of the whole, on a real Envoy
+test-e2e: filter control-plane cli .venv/ready $(NODE_MODULES) ## The promises of the whole, on a real Envoy
 	@$(PYTHON) envoy/fetch.py >/dev/null
 	@.venv/bin/python -m pytest tests/e2e -c tests/e2e/pytest.ini
+
+.PHONY: istio-e2e
+istio-e2e: filter control-plane .venv/ready ## Two Envoys as Istio's sidecars, with mutual TLS: what is allowed, blocked, and why
+	@$(PYTHON) envoy/fetch.py >/dev/null
+	@.venv/bin/python tests/e2e/mesh/show.py
 
 .PHONY: fuzz
 fuzz: $(FUZZER) ## Feed every reader with made-up input, a minute each: make fuzz [FUZZ="scan json"] [FUZZ_SECONDS=60]
@@ -116,7 +123,22 @@ fmt: ## Format the sources
 rules-doc: ## Write docs/rules.md from the rules
 	@cargo run --quiet -p clampd-cli -- rules doc rules > target/rules.md && mv target/rules.md docs/rules.md
 
+##@ Shipping
+.PHONY: release
+release: export CC_x86_64_unknown_linux_musl = musl-gcc
+# Where it was built does not stand in what is shipped.
+release: UNPLACED = rustflags=["--remap-path-prefix=$(CURDIR)=/clampd","--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo"]
+release: FILTER_BUILD = --config 'target.wasm32-wasip1.$(UNPLACED)'
+release: filter ## Static binaries, images, manifests, SBOMs and checksums in dist/ [REGISTRY=host/path]
+	@rustup target add $(MUSL)
+	@cargo build --profile service --config profile.service.strip=true --config 'target.$(MUSL).$(UNPLACED)' --target $(MUSL) -p clampd-cli -p clampd-control-plane
+	@$(PYTHON) packaging/release.py --binaries target/$(MUSL)/service --module $(WASM) $(if $(REGISTRY),--registry $(REGISTRY))
+
 ##@ Measuring
+.PHONY: policy-diff
+policy-diff: ## A million random requests through our policies and Cedar's own authorizer [CASES=1000000]
+	@POLICY_DIFF_CASES=$${CASES:-1000000} cargo test --release -p clampd-policy-compiler --test it differential -- --nocapture
+
 .PHONY: bench
 bench: filter control-plane ## What the filter costs: a table and target/bench.json [BENCH=--write]
 	@cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench-tool
@@ -126,6 +148,10 @@ bench: filter control-plane ## What the filter costs: a table and target/bench.j
 bench-control: control-plane ## What the control plane does a second: target/bench-control.json [BENCH=--write]
 	@cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench-tool
 	@$(PYTHON) tests/bench/control.py $(BENCH)
+
+.PHONY: bench-policy
+bench-policy: ## What one evaluation of policies costs
+	@cargo run --quiet --release -p clampd-policy-compiler --example cost
 
 .PHONY: bench-detect
 bench-detect: ## How fast texts are judged, native and wasm: a table, target/bench-detect.json [CORPUS=dir] [BENCH=--write]
@@ -147,6 +173,9 @@ eval: cli ## Recall and false positives over a corpus: make eval CORPUS=dir [EVA
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: -r $<
 	@touch $@
+
+$(NODE_MODULES): tests/e2e/node/package-lock.json
+	@npm ci --prefix tests/e2e/node --silent --ignore-scripts --no-audit --no-fund && touch $@
 
 # Little optimised, since it is built once and runs for seconds. The lock file of the release may
 # name a version that a registry's mirror does not have yet.

@@ -78,13 +78,24 @@ class Ports:
 class Stack:
     """One stack in one run directory."""
 
-    def __init__(self, run_dir: Path, ports: Ports | None = None) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        ports: Ports | None = None,
+        *,
+        models: str | None = None,
+        mcp_port: int | None = None,
+    ) -> None:
         self.run_dir = run_dir
         self.processes = Processes(run_dir)
         self.state_file = run_dir / "stack.json"
         self.data = run_dir / "control-plane"
         self._ports = ports
-        self._identity: dict[str, str] = {}
+        # The host that answers in place of every model's API, over plain HTTP; none for their own.
+        self._models = models
+        # Where the server behind `/mcp` listens; the example tool's port where none is given.
+        self._mcp_port = mcp_port
+        self.identity: dict[str, str] = {}
         self._tool_key = ""
 
     @property
@@ -133,10 +144,10 @@ class Stack:
             "control_plane_url": self.control_plane_url,
             "tool_url": self.tool_url,
             "envoy_admin_url": self.envoy_admin_url,
-            "admin_key": self._identity["admin_key"],
+            "admin_key": self.identity["admin_key"],
             "api_key": catalogue.API_KEY,
             "tool_key": self._tool_key,
-            "org_id": self._identity["org_id"],
+            "org_id": self.identity["org_id"],
             "agents": agents,
             # Signed by nobody's SDK, so that a blocked scan is a 403: what scripts look at.
             "clampd_jwt": agent_jwt(
@@ -181,7 +192,7 @@ class Stack:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode != 0:
             raise StackError(f"the control plane was not initialised: {done.stderr.strip()}")
-        self._identity = json.loads(done.stdout)
+        self.identity = json.loads(done.stdout)
 
     def start_control_plane(self) -> int:
         """Starts the control plane and waits until it is ready."""
@@ -216,8 +227,8 @@ class Stack:
         command += ["--concurrency", os.environ.get("CLAMPD_ENVOY_CONCURRENCY", "2")]
         command += ["--log-level", "warning", "--component-log-level", "wasm:info"]
         secrets = {
-            "CLAMPD_PROXY_KEY": self._identity["proxy_key"],
-            "CLAMPD_TRUST_ROOT": self._identity["trust_root"],
+            "CLAMPD_PROXY_KEY": self.identity["proxy_key"],
+            "CLAMPD_TRUST_ROOT": self.identity["trust_root"],
         }
         return self.processes.start("envoy", command, secrets, ROOT)
 
@@ -228,12 +239,18 @@ class Stack:
         config["control_plane"]["authority"] = f"127.0.0.1:{self.ports.control_plane}"
         config["upstreams"] = {self.tool_url: "tool_sql"}
         config |= changes
+        models = {}
+        if self._models:
+            models = {"CLAMPD_MODELS_CLUSTER": "egress_http"} | {
+                f"CLAMPD_{api}_HOST": self._models for api in ("OPENAI", "ANTHROPIC", "GEMINI")
+            }
         return render(
             text,
-            {
+            models
+            | {
                 "CLAMPD_GATEWAY_PORT": str(self.ports.gateway),
                 "CLAMPD_CONTROL_PLANE_PORT": str(self.ports.control_plane),
-                "CLAMPD_TOOL_PORT": str(self.ports.tool),
+                "CLAMPD_TOOL_PORT": str(self._mcp_port or self.ports.tool),
                 "CLAMPD_ENVOY_ADMIN_PORT": str(self.ports.envoy_admin),
                 "CLAMPD_FILTER_WASM": str(FILTER_WASM),
                 "CLAMPD_FILTER_CONFIG": json.dumps(config),
@@ -267,7 +284,7 @@ class Stack:
 
     def admin(self, method: str, path: str, body: Any = None) -> Any:
         """Asks the control plane as its administrator. Raises StackError when it refuses."""
-        answer = ask(method, self.control_plane_url + path, body, key=self._identity["admin_key"])
+        answer = ask(method, self.control_plane_url + path, body, key=self.identity["admin_key"])
         if answer.status >= 300:
             raise StackError(
                 f"{method} {path}: {answer.status} {answer.body.decode(errors='replace')}"

@@ -65,6 +65,12 @@ pub(crate) struct RegisterArguments {
     /// A scope that it holds, such as `db:read`; may be repeated or separated by commas
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',')]
     scopes: Vec<String>,
+    /// A group that policies know it by; may be repeated or separated by commas
+    #[arg(long = "group", value_name = "GROUP", value_delimiter = ',')]
+    groups: Vec<String>,
+    /// What it is for, in a few words that policies may ask for
+    #[arg(long)]
+    purpose: Option<String>,
     /// What it is built with, such as `langchain`
     #[arg(long)]
     framework: Option<String>,
@@ -179,11 +185,12 @@ fn named<T>(
 
 impl RegisterArguments {
     fn body(&self) -> Result<Value, CliError> {
-        let mut body = json!({ "scopes": self.scopes });
+        let mut body = json!({ "scopes": self.scopes, "groups": self.groups });
         let secret = self.secret_file.as_ref().map(secret_of).transpose()?;
         for (field, value) in [
             ("id", &self.id),
             ("name", &self.name),
+            ("purpose", &self.purpose),
             ("framework", &self.framework),
             ("delegated_by", &self.delegated_by),
             ("public_key", &self.public_key),

@@ -104,6 +104,7 @@ async fn sign(
         keys: Arc::clone(&keys),
         now: issued_at,
         validity_seconds: service.settings.bundle_validity_seconds,
+        base_policies: Arc::clone(service.policies.base()),
     };
     let bundle = service.store.bundle(request).await?;
     let body = serde_json::to_vec(&bundle);

@@ -75,6 +75,9 @@ pub(crate) fn router(service: App) -> Router {
                 .put(policies::put)
                 .delete(policies::delete),
         )
+        .route("/v1/policies/validate", post(policies::validate))
+        .route("/v1/policy-reference", get(policies::reference))
+        .route("/v1/evaluate", post(policies::evaluate))
         .route("/v1/organisation", get(settings::organisation))
         .route("/v1/jwks", get(settings::jwks))
         .route("/v1/settings", get(settings::show).put(settings::put))

@@ -8,6 +8,7 @@ mod clock;
 pub mod config;
 mod http;
 mod metrics;
+mod policies;
 mod query;
 mod random;
 mod seal;

@@ -21,6 +21,7 @@ use crate::{
     config::{Settings, StorageArguments},
     http,
     metrics::Metrics,
+    policies::Policies,
     query::Queries,
     seal::MasterKey,
     store::{self, Closed, FirstKeys, SigningKeys, Store, StoreError},
@@ -43,6 +44,7 @@ pub(crate) struct Service {
     pub(crate) shared_bundles: SharedBundles,
     /// One for each stream or export of audit events that may be open.
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) policies: Policies,
     signing_keys: Mutex<HashMap<String, Arc<SigningKeys>>>,
     stopping: watch::Receiver<bool>,
 }
@@ -154,6 +156,7 @@ pub async fn start(
         queries: Queries::default(),
         shared_bundles: SharedBundles::default(),
         streams: Arc::new(Semaphore::new(http::STREAMS_MAX)),
+        policies: Policies::new()?,
         signing_keys: Mutex::default(),
         stopping: stopping.clone(),
     });

@@ -47,7 +47,7 @@ pub(crate) use self::{
     keys::{KeyRecord, NewKey},
     orders::StateOrder,
     organisations::SigningKeys,
-    policies::PolicyRecord,
+    policies::{PolicyContent, PolicyDocument},
     postgres::{Postgres, QUERY_ROLE},
     sqlite::open_read_only,
     tokens::{ExchangeFacts, Spending},

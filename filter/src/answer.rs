@@ -1,6 +1,6 @@
 //! The answer of an upstream, on its way back to the caller.
 
-use clampd_guard::{Collecting, ResponseJudgement, ResponseStep, Streaming, Watching};
+use clampd_guard::{Collecting, Reply, ResponseJudgement, ResponseStep, Streaming, Watching};
 
 use crate::{exchange::Flow, host, worker::Worker};
 
@@ -32,7 +32,7 @@ impl Answering {
             }
             ResponseStep::Collect(collecting) => (Self::Collecting(collecting), Flow::Hold),
             ResponseStep::Stream(streaming) if end_of_stream => {
-                worker.record(vec![streaming.end(host::now())]);
+                end(worker, *streaming);
                 (Self::Unwatched, Flow::Go)
             }
             ResponseStep::Stream(streaming) => {
@@ -56,14 +56,13 @@ impl Answering {
                     return (Self::Collecting(collecting), Flow::Hold);
                 }
                 let body = host::response_body(bytes);
-                let replaced = judge(worker, *collecting, &body);
-                if let Some(body) = replaced {
+                if let Some(reply) = judge(worker, *collecting, &body) {
                     if too_large && !whole {
                         // The rest is still to come, so the answer is ended here.
-                        host::reply_json(&body);
+                        host::reply(&reply);
                         return (Self::Unwatched, Flow::Hold);
                     }
-                    host::replace_response(bytes, &body);
+                    host::replace_response(bytes, &reply);
                 }
                 (Self::Unwatched, Flow::Go)
             }
@@ -72,13 +71,16 @@ impl Answering {
                 let snapshot = worker.snapshot();
                 let now = host::now();
                 let piece = streaming.push(&worker.guard, snapshot.as_deref(), &chunk, now);
-                host::replace_chunk(bytes, &piece.bytes);
                 worker.record(piece.events);
-                if whole {
-                    worker.record(vec![streaming.end(now)]);
-                    return (Self::Unwatched, Flow::Go);
-                }
-                (Self::Streaming(streaming), Flow::Go)
+                let mut told = piece.bytes;
+                let rest = if whole {
+                    told.extend(end(worker, *streaming));
+                    Self::Unwatched
+                } else {
+                    Self::Streaming(streaming)
+                };
+                host::replace_chunk(bytes, &told);
+                (rest, Flow::Go)
             }
             other => (other, Flow::Go),
         }
@@ -89,13 +91,14 @@ impl Answering {
         match self {
             Self::Collecting(collecting) => {
                 let body = host::response_body(worker.guard.config().body_bytes_max + 1);
-                if let Some(replaced) = judge(worker, *collecting, &body) {
-                    host::replace_response(body.len(), &replaced);
+                if let Some(reply) = judge(worker, *collecting, &body) {
+                    host::replace_response(body.len(), &reply);
                 }
                 (Self::Unwatched, Flow::Go)
             }
             Self::Streaming(streaming) => {
-                worker.record(vec![streaming.end(host::now())]);
+                // Nothing can be told any more: what is still held never goes on.
+                end(worker, *streaming);
                 (Self::Unwatched, Flow::Go)
             }
             other => (other, Flow::Go),
@@ -108,19 +111,30 @@ impl Answering {
             Self::Unwatched => return,
             Self::Awaited(watching) => watching.abandoned(),
             Self::Collecting(collecting) => collecting.abandoned(),
-            Self::Streaming(streaming) => streaming.end(host::now()),
+            Self::Streaming(streaming) => {
+                end(worker, *streaming);
+                return;
+            }
         };
-        worker.record(vec![event]);
+        worker.keep(&event);
     }
 }
 
-/// Has a whole body judged; gives what is to stand in its place.
-fn judge(worker: &Worker, collecting: Collecting, body: &[u8]) -> Option<Vec<u8>> {
+/// A stream is over: remembers it, and gives what is still to be told.
+fn end(worker: &Worker, streaming: Streaming) -> Vec<u8> {
     let snapshot = worker.snapshot();
-    let ResponseJudgement { body, events } =
+    let piece = streaming.end(&worker.guard, snapshot.as_deref(), host::now());
+    worker.record(piece.events);
+    piece.bytes
+}
+
+/// Has a whole body judged; gives what is to stand in its place.
+fn judge(worker: &Worker, collecting: Collecting, body: &[u8]) -> Option<Reply> {
+    let snapshot = worker.snapshot();
+    let ResponseJudgement { instead, events } =
         worker
             .guard
             .response_body(snapshot.as_deref(), collecting, body, host::now());
     worker.record(events);
-    body
+    instead
 }

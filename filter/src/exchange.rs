@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use clampd_guard::{Asking, Head, Reading, Reply, Step};
+use clampd_guard::{Asking, Reading, Reply, Step};
 use proxy_wasm::{
     traits::{Context, HttpContext},
     types::Action,
@@ -150,7 +150,10 @@ impl HttpContext for Exchange {
             host::reply(&unconfigured());
             return Action::Pause;
         };
-        let head = Head::new(host::request_headers());
+        let mut head = host::request_head();
+        if !worker.guard.config().peers.is_empty() {
+            head = head.from_peer(host::peer_uri());
+        }
         let snapshot = worker.snapshot();
         let step = worker.guard.begin(snapshot.as_deref(), &head, &seed);
         let flow = match self.carry_out(&worker, step) {

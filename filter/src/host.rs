@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use clampd_guard::{Answer, Callout, HeaderChanges, Micros, Reply, ResponseHead, Seed};
+use clampd_guard::{Answer, Callout, Head, HeaderChanges, Micros, Reply, ResponseHead, Seed};
 use proxy_wasm::{
     hostcalls,
     types::{BufferType, LogLevel, MapType},
@@ -28,9 +28,21 @@ pub(crate) fn random_u64() -> u64 {
     getrandom::u64().unwrap_or_else(|_| now())
 }
 
-/// The request's headers.
-pub(crate) fn request_headers() -> Vec<(String, Vec<u8>)> {
-    hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
+/// The request's headers and the mode that its route names.
+pub(crate) fn request_head() -> Head {
+    const MODE: [&str; 5] = ["xds", "route_metadata", "filter_metadata", "clampd", "mode"];
+    let headers = hostcalls::get_map_bytes(MapType::HttpRequestHeaders);
+    let mode = hostcalls::get_property(MODE.to_vec()).ok().flatten();
+    Head::new(headers.unwrap_or_default()).on_route(mode)
+}
+
+/// The URI in the certificate that the peer showed, where the connection is mutual TLS.
+pub(crate) fn peer_uri() -> Option<String> {
+    let connection = |property| hostcalls::get_property(vec!["connection", property]);
+    if connection("mtls").ok()?? != [1] {
+        return None;
+    }
+    String::from_utf8(connection("uri_san_peer_certificate").ok()??).ok()
 }
 
 /// Changes the request's headers. They must not have been released.
@@ -64,15 +76,6 @@ pub(crate) fn reply(reply: &Reply) {
     log_failure("answer", sent);
 }
 
-/// Ends an answer that has begun to come with this JSON instead.
-pub(crate) fn reply_json(body: &[u8]) {
-    let headers = vec![("content-type", "application/json")];
-    log_failure(
-        "answer",
-        hostcalls::send_http_response(200, headers, Some(body)),
-    );
-}
-
 /// The head of the answer. Its headers must not have been released.
 pub(crate) fn response_head() -> ResponseHead {
     let value = |name| {
@@ -93,20 +96,18 @@ pub(crate) fn response_body(bytes: usize) -> Vec<u8> {
     body.ok().flatten().unwrap_or_default()
 }
 
-/// Puts a body in the place of a held one of `bytes`. Its headers must not have been released.
-pub(crate) fn replace_response(bytes: usize, body: &[u8]) {
-    const MAP: MapType = MapType::HttpResponseHeaders;
-    let length = body.len().to_string();
-    log_failure(
-        "set a header",
-        hostcalls::set_map_value(MAP, "content-length", Some(&length)),
-    );
-    let json = Some("application/json");
-    log_failure(
-        "set a header",
-        hostcalls::set_map_value(MAP, "content-type", json),
-    );
-    replace_chunk(bytes, body);
+/// Puts an answer in the place of a held one of `bytes`. Its headers must not have been released.
+pub(crate) fn replace_response(bytes: usize, reply: &Reply) {
+    let (status, length) = (reply.status.to_string(), reply.body.len().to_string());
+    for (name, value) in [
+        (":status", status.as_str()),
+        ("content-length", length.as_str()),
+        ("content-type", "application/json"),
+    ] {
+        let set = hostcalls::set_map_value(MapType::HttpResponseHeaders, name, Some(value));
+        log_failure("set a header", set);
+    }
+    replace_chunk(bytes, &reply.body);
 }
 
 /// Puts something in the place of `bytes` that are held.
@@ -122,6 +123,12 @@ pub(crate) fn forget_response_length() {
         "remove a header",
         hostcalls::remove_map_value(map, "content-length"),
     );
+}
+
+/// Notes what came of this exchange where its access log finds it: `%FILTER_STATE(wasm.clampd)%`.
+pub(crate) fn note(note: &str) {
+    let path = vec!["clampd"];
+    log_failure("note", hostcalls::set_property(path, Some(note.as_bytes())));
 }
 
 /// Lets a held request go on.

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use clampd_guard::{Guard, Judgement, Snapshot, Trace, pipeline_lines};
+use clampd_guard::{Guard, Judgement, Snapshot, Trace, access_note, pipeline_lines};
 use clampd_model::AuditEvent;
 
 use crate::{
@@ -64,19 +64,26 @@ impl Worker {
         self.metrics.judged(judgement);
     }
 
-    /// Keeps events for the audit trail and, where it is asked for, logs them.
+    /// Keeps events for the audit trail and notes them for the access log of the exchange whose
+    /// callback is running.
     pub(crate) fn record(&self, events: Vec<AuditEvent>) {
         for event in events {
-            if self.guard.config().trace == Trace::Pipeline {
-                for line in pipeline_lines(&event) {
-                    host::info(&line);
-                }
+            host::note(&access_note(&event));
+            self.keep(&event);
+        }
+    }
+
+    /// Keeps an event for the audit trail and, where it is asked for, logs it.
+    pub(crate) fn keep(&self, event: &AuditEvent) {
+        if self.guard.config().trace == Trace::Pipeline {
+            for line in pipeline_lines(event) {
+                host::info(&line);
             }
-            self.metrics.latency(event.latency_us);
-            let kept = self.audit.borrow_mut().push(&event);
-            if !kept {
-                self.metrics.audit_lost();
-            }
+        }
+        self.metrics.latency(event.latency_us);
+        let kept = self.audit.borrow_mut().push(event);
+        if !kept {
+            self.metrics.audit_lost();
         }
     }
 }

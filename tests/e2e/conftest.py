@@ -13,14 +13,32 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "envoy"))
 
 from gateway import Agent, Gateway  # noqa: E402
+from model import Model  # noqa: E402
 from processes import wait_until  # noqa: E402
 from stack import Ports, Stack  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def answering() -> Iterator[Model]:
+    """A server that answers in place of every model's API."""
+    model = Model()
+    try:
+        yield model
+    finally:
+        model.stop()
+
+
+@pytest.fixture
+def model(answering: Model) -> Model:
+    """The same, with nothing told and nothing seen."""
+    answering.begin()
+    return answering
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory, answering: Model) -> Iterator[Gateway]:
     """The shared stack."""
-    stack = Stack(tmp_path_factory.mktemp("stack"), Ports.free())
+    stack = Stack(tmp_path_factory.mktemp("stack"), Ports.free(), models=answering.authority)
     try:
         yield Gateway(stack, stack.up())
     finally:

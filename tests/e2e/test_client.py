@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import pytest
-from gateway import EVIL_SQL, SAFE_SQL, Agent, Gateway
-
 import clampd
+import pytest
 from clampd.client import ClampdBlockedError, ClampdClient
+from gateway import EVIL_SQL, SAFE_SQL, Agent, Gateway
 
 
 @pytest.fixture

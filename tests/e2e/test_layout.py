@@ -17,8 +17,10 @@ MAY_USE = {
     "clampd-token": {"clampd-model"},
     "clampd-detect": {"clampd-model"},
     "clampd-policy": {"clampd-model"},
+    "clampd-policy-compiler": {"clampd-model", "clampd-policy"},
     "clampd-rule-compiler": {"clampd-model", "clampd-detect"},
     "clampd-ruleset": {"clampd-model", "clampd-detect", "clampd-rule-compiler"},
+    "clampd-sigma": {"clampd-model", "clampd-detect", "clampd-rule-compiler"},
     "clampd-guard": {
         "clampd-model",
         "clampd-token",
@@ -33,20 +35,35 @@ MAY_USE = {
         "clampd-ruleset",
         "clampd-guard",
     },
-    "clampd-control-plane": {"clampd-model", "clampd-token", "clampd-policy"},
+    "clampd-control-plane": {
+        "clampd-model",
+        "clampd-token",
+        "clampd-policy",
+        "clampd-policy-compiler",
+    },
     "clampd-cli": {
         "clampd-model",
         "clampd-token",
         "clampd-detect",
         "clampd-ruleset",
         "clampd-rule-compiler",
+        "clampd-sigma",
         "clampd-guard",
+        "clampd-policy-compiler",
         "clampd-control-plane",
     },
 }
 
 # What must never be compiled into the filter.
-NOT_IN_THE_FILTER = {"regex", "regex-automata", "cedar-policy", "sqlparser", "tokio"}
+NOT_IN_THE_FILTER = {
+    "regex",
+    "regex-automata",
+    "cedar-policy",
+    "cedar-policy-core",
+    "clampd-policy-compiler",
+    "sqlparser",
+    "tokio",
+}
 
 
 @pytest.fixture(scope="module")

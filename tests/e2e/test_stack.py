@@ -30,7 +30,7 @@ def test_the_state_file_holds_what_is_promised_and_is_private(gateway: Gateway):
 
 def test_no_secret_stands_on_a_command_line_or_in_envoy_s_configuration(gateway: Gateway):
     state = gateway.state
-    proxy_key = gateway.stack._identity["proxy_key"]
+    proxy_key = gateway.stack.identity["proxy_key"]
     secrets = [state["admin_key"], state["tool_key"], proxy_key]
     secrets += [agent["secret"] for agent in state["agents"]]
     config = (gateway.stack.run_dir / "envoy.yaml").read_text()

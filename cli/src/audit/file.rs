@@ -7,8 +7,8 @@ use std::{
 };
 
 use clampd_token::{
-    AUDIT_CHAIN_COLUMNS, AUDIT_KEY_ID, AuditStatement, AuditStatementKind, AuditWalk, VerifyingKey,
-    verify_audit_statement,
+    AUDIT_CHAIN_COLUMNS, AUDIT_KEY_ID, AuditBroken, AuditStatement, AuditStatementKind, AuditWalk,
+    VerifyingKey, audit_line, verify_audit_statement,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -196,11 +196,7 @@ fn step(
     line: &str,
     org_id: &str,
 ) -> Result<(), String> {
-    let expected = walk.seq.saturating_add(1);
-    let altered = || format!("event {expected} is missing or altered");
-    if Value::Object(row.clone()).to_string() != line {
-        return Err(altered());
-    }
+    let altered = || AuditBroken(walk.seq.saturating_add(1)).to_string();
     if row.get("org_id").and_then(Value::as_str) != Some(org_id) {
         return Err(altered());
     }
@@ -210,12 +206,14 @@ fn step(
         .collect();
     let chain_hash = row.remove("chain_hash");
     let chain_hash = chain_hash.as_ref().and_then(Value::as_str);
-    match (columns, chain_hash, row.is_empty()) {
-        (Some(columns), Some(chain_hash), true) => walk
-            .step(columns, chain_hash)
-            .map_err(|broken| broken.to_string()),
-        _ => Err(altered()),
+    let (Some(columns), Some(chain_hash)) = (columns, chain_hash) else {
+        return Err(altered());
+    };
+    if audit_line(&columns, chain_hash) != line {
+        return Err(altered());
     }
+    walk.step(columns, chain_hash)
+        .map_err(|broken| broken.to_string())
 }
 
 /// Compares the end of the file with what is signed about it.

@@ -4,52 +4,122 @@ use serde_json::{Value, json};
 
 use crate::scene::Scene;
 
+const NO_WRITES: &str = "// Writes are closed.
+@reason(\"not at night\")
+forbid (principal, action == Action::\"call\", resource)
+when { resource.name like \"database.*\" && context.risk.greaterThan(decimal(\"0.4\")) };
+";
+
 #[test]
-fn policies_are_put_listed_and_deleted() {
+fn policies_are_pushed_listed_shown_and_deleted() {
     let scene = Scene::new();
     let clampd = scene.admin();
-    let put = [
-        "policy",
-        "put",
-        "no-writes",
-        "--effect",
-        "forbid",
-        "--reason",
-        "not at night",
-        "--tool",
-        "database.*,file.write",
-        "--risk-at-least",
-        "0.4",
-    ];
-    let policy = clampd.json(&put);
-    assert_eq!(
-        policy["when"],
-        json!([{"tool_in": ["database.*", "file.write"]}, {"risk_at_least": 0.4}])
-    );
-    let body = json!({"effect": "flag", "reason": "watched", "when": []});
-    let file = clampd.file("policy.json", body.to_string());
-    clampd.ok(&["policy", "put", "watch", "--file", file.to_str().unwrap()]);
+    let file = clampd.file("no-writes.cedar", NO_WRITES.to_owned());
+    let said = clampd.ok(&["policy", "push", file.to_str().unwrap()]);
+    assert!(said.contains("no-writes is in force, 1 policies"), "{said}");
     let listed = clampd.ok(&["policy", "list"]);
     assert!(
-        listed.contains("tool in database.*,file.write and risk at least 0.4"),
+        listed.contains("base/scope") && listed.contains("not at night"),
         "{listed}"
     );
-    assert!(listed.contains("always"), "{listed}");
+    assert_eq!(clampd.ok(&["policy", "show", "no-writes"]), NO_WRITES);
     clampd.ok(&["policy", "delete", "no-writes"]);
-    let left = clampd.json(&["policy", "list"]);
-    assert_eq!(left["policies"].as_array().unwrap().len(), 1);
-    let deleted = clampd.json(&["policy", "delete", "watch"]);
-    assert_eq!(deleted, json!({"deleted": "watch"}));
     let said = clampd.run(&["policy", "delete", "no-writes"]).refused(1);
     assert!(said.contains("policy_not_found"), "{said}");
-    clampd
-        .run(&["policy", "put", "x", "--effect", "maybe", "--reason", "r"])
-        .refused(2);
-    clampd.run(&["policy", "put", "x"]).refused(2);
-    let file = clampd.file("broken.json", "{");
-    clampd
-        .run(&["policy", "put", "x", "--file", file.to_str().unwrap()])
-        .refused(2);
+    let file = clampd.file("broken.cedar", "permit (principal, action);".to_owned());
+    let said = clampd
+        .run(&["policy", "push", file.to_str().unwrap()])
+        .refused(1);
+    assert!(
+        said.contains("invalid_policy") && said.contains("line 1"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_file_of_policies_is_checked_and_tried_without_a_control_plane() {
+    let scene = Scene::new();
+    let clampd = scene
+        .admin()
+        .with("CLAMPD_DASHBOARD_URL", "http://127.0.0.1:9");
+    let good = clampd.file("no-writes.cedar", NO_WRITES.to_owned());
+    let bad = clampd.file("bad.cedar", NO_WRITES.replace("risk", "rsik"));
+    let said = clampd.ok(&["policy", "check", good.to_str().unwrap()]);
+    assert!(said.contains("1 policies, all well"), "{said}");
+    let ran = clampd.run(&[
+        "policy",
+        "check",
+        good.to_str().unwrap(),
+        bad.to_str().unwrap(),
+    ]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.stdout.contains("bad.cedar:4:") && ran.stdout.contains("rsik"),
+        "{ran:?}"
+    );
+
+    let request = |risk: &str| {
+        json!({
+            "agent": {"id": "a", "scopes": ["db:*"]},
+            "tool": {"name": "database.query", "scope": "db:read", "category": "database"},
+            "context": {"risk": risk.parse::<f64>().unwrap()},
+        })
+        .to_string()
+    };
+    let test = |risk: &str, expect: &str| {
+        let (file, request) = (good.to_str().unwrap(), request(risk));
+        let arguments = [
+            "policy",
+            "test",
+            file,
+            "--request",
+            &request,
+            "--expect",
+            expect,
+        ];
+        clampd.run(&arguments)
+    };
+    let ran = test("0.5", "block");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.stdout.contains("block: policy no-writes: not at night"),
+        "{ran:?}"
+    );
+    assert_eq!(test("0.1", "pass").code, 0);
+    assert_eq!(test("0.1", "block").code, 1);
+    let ran = clampd.run(&["policy", "test", good.to_str().unwrap(), "--request", "{}"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+}
+
+#[test]
+fn the_policies_in_force_explain_themselves() {
+    let scene = Scene::new();
+    let clampd = scene.admin();
+    clampd.ok(&["agent", "register", "--id", "scout", "--scope", "db:read"]);
+    clampd.ok(&["tool", "put", "database.query", "--scope", "db:read"]);
+    let explain = [
+        "policy",
+        "explain",
+        "--agent",
+        "scout",
+        "--tool",
+        "database.query",
+    ];
+    let said = clampd.ok(&explain);
+    assert!(said.contains("pass: permitted by base/scope"), "{said}");
+    let file = clampd.file("night.cedar", NO_WRITES.replace("when {", "when { true ||"));
+    let with = [&explain[..], &["--draft", file.to_str().unwrap()]].concat();
+    let said = clampd.ok(&with);
+    assert!(said.contains("decided by night"), "{said}");
+    assert!(clampd.ok(&["policy", "template"]).contains("payments-cap"));
+    let text = clampd.ok(&["policy", "template", "office-hours"]);
+    assert!(text.contains("context.weekday <= 5"), "{text}");
+    assert!(
+        clampd
+            .ok(&["policy", "schema"])
+            .contains("entity Tool in [Category]")
+    );
+    clampd.run(&["policy", "template", "nothing"]).refused(1);
 }
 
 #[test]

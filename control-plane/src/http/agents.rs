@@ -31,6 +31,9 @@ pub(super) struct Registration {
     public_key: Option<String>,
     #[serde(default)]
     scopes: Vec<String>,
+    #[serde(default)]
+    groups: Vec<String>,
+    purpose: Option<String>,
     framework: Option<String>,
     delegated_by: Option<String>,
 }
@@ -56,6 +59,10 @@ pub(super) async fn register(
     let name = new.name.unwrap_or_else(|| id.as_str().to_owned());
     value::name("name", &name)?;
     value::scopes("scopes", &new.scopes)?;
+    value::groups("groups", &new.groups)?;
+    new.purpose
+        .iter()
+        .try_for_each(|purpose| value::name("purpose", purpose))?;
     new.framework
         .iter()
         .try_for_each(|framework| value::name("framework", framework))?;
@@ -77,6 +84,8 @@ pub(super) async fn register(
         name,
         credential,
         scopes,
+        groups: new.groups,
+        purpose: new.purpose,
         framework,
         delegated_by,
     };
@@ -106,6 +115,8 @@ pub(super) async fn show(
 pub(super) struct Patch {
     name: Option<String>,
     scopes: Option<Vec<String>>,
+    groups: Option<Vec<String>>,
+    purpose: Option<String>,
     framework: Option<String>,
 }
 
@@ -124,17 +135,29 @@ pub(super) async fn patch(
         .iter()
         .try_for_each(|scopes| value::scopes("scopes", scopes))?;
     patch
+        .groups
+        .iter()
+        .try_for_each(|groups| value::groups("groups", groups))?;
+    patch
+        .purpose
+        .iter()
+        .try_for_each(|purpose| value::name("purpose", purpose))?;
+    patch
         .framework
         .iter()
         .try_for_each(|framework| value::name("framework", framework))?;
     let Patch {
         name,
         scopes,
+        groups,
+        purpose,
         framework,
     } = patch;
     let patch = AgentPatch {
         name,
         scopes,
+        groups,
+        purpose,
         framework,
     };
     Ok(Json(app.store.patch_agent(key.org_id, id, patch).await?))

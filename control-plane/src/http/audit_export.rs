@@ -7,6 +7,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use clampd_token::{AUDIT_CHAIN_COLUMNS, audit_line};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -138,7 +139,13 @@ fn beginning(org_id: &str, format: Format, span: &TrailSpan) -> String {
 
 fn line(row: &AuditRow, format: Format) -> String {
     match format {
-        Format::Jsonl => format!("{}\n", Value::Object(row.clone())),
+        Format::Jsonl => {
+            let column = |name: &str| row.get(name).cloned().unwrap_or_default();
+            let columns = AUDIT_CHAIN_COLUMNS.map(column);
+            let chain_hash = column("chain_hash");
+            let line = audit_line(&columns, chain_hash.as_str().unwrap_or_default());
+            format!("{line}\n")
+        }
         Format::Csv => {
             let cells = AUDIT_COLUMNS.map(|column| row.get(column).map_or_else(String::new, cell));
             format!("{}\r\n", cells.join(","))

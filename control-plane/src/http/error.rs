@@ -133,6 +133,18 @@ impl ApiError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_value", message)
     }
 
+    /// A text of policies that cannot be put in force.
+    pub(super) fn invalid_policy(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_policy", message)
+    }
+
+    /// What failed here and not in what was asked; it is logged, not told.
+    pub(super) fn internal(error: &dyn std::error::Error) -> Self {
+        tracing::error!(%error, "request failed");
+        let message = "the control plane could not do it; nothing was changed";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)
+    }
+
     /// A refusal at the token endpoint.
     pub(super) fn oauth(
         status: StatusCode,
@@ -194,11 +206,7 @@ impl From<StoreError> for ApiError {
                 Self::conflict("already_exists", &format!("{noun} already exists"))
             }
             StoreError::AgentKilled => Self::conflict("agent_killed", &error.to_string()),
-            error => {
-                tracing::error!(%error, "request failed");
-                let message = "the control plane could not do it; nothing was changed";
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)
-            }
+            error => Self::internal(&error),
         }
     }
 }

@@ -9,7 +9,6 @@ use super::{
     body::JsonBody,
     caller::{Auditor, Operator},
     error::ApiError,
-    policies::is_risk,
     value,
 };
 use crate::store::jwks as jwks_of;
@@ -52,8 +51,8 @@ pub(super) async fn put(
     JsonBody(settings): JsonBody<Settings>,
 ) -> Result<Json<Settings>, ApiError> {
     let wanted = "must be a number from 0 to 1 with at most three decimals";
-    value::demand(is_risk(settings.block_at), "block_at", wanted)?;
-    value::demand(is_risk(settings.flag_at), "flag_at", wanted)?;
+    value::demand(value::is_risk(settings.block_at), "block_at", wanted)?;
+    value::demand(value::is_risk(settings.flag_at), "flag_at", wanted)?;
     let ordered = settings.flag_at.value() <= settings.block_at.value();
     value::demand(ordered, "flag_at", "must not be above `block_at`")?;
     app.store.set_settings(key.org_id, settings.clone()).await?;

@@ -1,6 +1,6 @@
 //! What values may be: checked at the door, so that nothing inside checks again.
 
-use clampd_model::AgentId;
+use clampd_model::{AgentId, RiskScore};
 use clampd_token::VerifyingKey;
 
 use super::error::ApiError;
@@ -9,6 +9,7 @@ const NAME_BYTES_MAX: usize = 256;
 const REASON_BYTES_MAX: usize = 1_024;
 const SCOPE_BYTES_MAX: usize = 128;
 const SCOPES_MAX: usize = 64;
+const GROUPS_MAX: usize = 64;
 const SECRET_BYTES_MIN: usize = 8;
 const SECRET_BYTES_MAX: usize = 512;
 const URL_BYTES_MAX: usize = 2_048;
@@ -66,6 +67,16 @@ pub(super) fn scopes(field: &str, scopes: &[String]) -> Result<(), ApiError> {
     scopes.iter().try_for_each(|text| scope(field, text))
 }
 
+/// The groups that policies know an agent by.
+pub(super) fn groups(field: &str, groups: &[String]) -> Result<(), ApiError> {
+    demand(
+        groups.len() <= GROUPS_MAX,
+        field,
+        "must be at most 64 groups",
+    )?;
+    groups.iter().try_for_each(|text| name(field, text))
+}
+
 /// A secret that an agent signs with.
 pub(super) fn secret(field: &str, text: &str) -> Result<(), ApiError> {
     let holds = (SECRET_BYTES_MIN..=SECRET_BYTES_MAX).contains(&text.len())
@@ -85,6 +96,11 @@ pub(super) fn public_key(field: &str, text: &str) -> Result<(), ApiError> {
         field,
         "must be an Ed25519 public key: 32 bytes in base64url without padding",
     )
+}
+
+/// Whether it is a number from 0 to 1 with at most three decimals.
+pub(super) fn is_risk(risk: RiskScore) -> bool {
+    RiskScore::new(risk.value()) == risk
 }
 
 /// A token's nonce or a session's id.

@@ -22,6 +22,9 @@ pub(crate) struct AgentRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state_reason: Option<String>,
     pub(crate) scopes: Vec<String>,
+    pub(crate) groups: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) purpose: Option<String>,
     pub(crate) framework: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) delegated_by: Option<String>,
@@ -50,6 +53,8 @@ pub(crate) struct NewAgent {
     pub(crate) name: String,
     pub(crate) credential: NewCredential,
     pub(crate) scopes: Vec<String>,
+    pub(crate) groups: Vec<String>,
+    pub(crate) purpose: Option<String>,
     pub(crate) framework: Option<String>,
     pub(crate) delegated_by: Option<String>,
 }
@@ -59,19 +64,16 @@ pub(crate) struct NewAgent {
 pub(crate) struct AgentPatch {
     pub(crate) name: Option<String>,
     pub(crate) scopes: Option<Vec<String>>,
+    pub(crate) groups: Option<Vec<String>>,
+    pub(crate) purpose: Option<String>,
     pub(crate) framework: Option<String>,
 }
 
-const AGENT_COLUMNS: &str = "id, name, org_id, state, state_reason, scopes, framework, \
-     delegated_by, risk_score, alg, credential, created_at, updated_at";
+const AGENT_COLUMNS: &str = "id, name, org_id, state, state_reason, scopes, agent_groups, purpose, \
+     framework, delegated_by, risk_score, alg, credential, created_at, updated_at";
 
 impl AgentRecord {
     fn read(row: &Row) -> Result<Self, StoreError> {
-        let unreadable = StoreError::Unreadable(Noun::Agent);
-        let scopes: String = row.get("scopes")?;
-        let Ok(scopes) = serde_json::from_str(&scopes) else {
-            return Err(unreadable);
-        };
         let alg: String = row.get("alg")?;
         let public_key = match alg.as_str() {
             "EdDSA" => String::from_utf8(row.get("credential")?).ok(),
@@ -84,7 +86,9 @@ impl AgentRecord {
             org_id: row.get("org_id")?,
             state: parse_state(&row.get::<_, String>("state")?)?,
             state_reason: row.get("state_reason")?,
-            scopes,
+            scopes: read_list(&row.get::<_, String>("scopes")?)?,
+            groups: read_list(&row.get::<_, String>("agent_groups")?)?,
+            purpose: row.get("purpose")?,
             framework: row.get("framework")?,
             delegated_by: row.get("delegated_by")?,
             risk: risk_score.level(),
@@ -124,8 +128,8 @@ impl Store {
                 .connection
                 .prepare_cached(
                     "INSERT INTO cp_agents (org_id, id, name, state, alg, credential, scopes,
-                         framework, delegated_by, created_at, updated_at)
-                     VALUES (?1, ?2, ?3, 'active', ?4, ?5, ?6, ?7, ?8, ?9, ?9)
+                         framework, delegated_by, created_at, updated_at, agent_groups, purpose)
+                     VALUES (?1, ?2, ?3, 'active', ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11)
                      ON CONFLICT DO NOTHING",
                 )?
                 .execute((
@@ -138,6 +142,8 @@ impl Store {
                     &agent.framework,
                     &agent.delegated_by,
                     now,
+                    json_list(&agent.groups),
+                    &agent.purpose,
                 ))?;
             if inserted == 0 {
                 return Err(StoreError::AlreadyExists(Noun::Agent));
@@ -183,11 +189,13 @@ impl Store {
     ) -> Result<AgentRecord, StoreError> {
         self.write(move |write| {
             let scopes = patch.scopes.as_deref().map(json_list);
+            let groups = patch.groups.as_deref().map(json_list);
             let changed = write
                 .connection
                 .prepare_cached(
                     "UPDATE cp_agents SET name = coalesce(?3, name), scopes = coalesce(?4, scopes),
-                         framework = coalesce(?5, framework), updated_at = ?6
+                         framework = coalesce(?5, framework), updated_at = ?6,
+                         agent_groups = coalesce(?7, agent_groups), purpose = coalesce(?8, purpose)
                      WHERE org_id = ?1 AND id = ?2",
                 )?
                 .execute((
@@ -197,6 +205,8 @@ impl Store {
                     scopes,
                     &patch.framework,
                     sql_integer(clock::unix_seconds()),
+                    groups,
+                    &patch.purpose,
                 ))?;
             if changed == 0 {
                 return Err(StoreError::NotFound(Noun::Agent));
@@ -261,6 +271,10 @@ pub(super) fn parse_state(word: &str) -> Result<AgentState, StoreError> {
     .into_iter()
     .find(|state| state.as_str() == word)
     .ok_or(StoreError::Unreadable(Noun::Agent))
+}
+
+pub(super) fn read_list(json: &str) -> Result<Vec<String>, StoreError> {
+    serde_json::from_str(json).map_err(|_| StoreError::Unreadable(Noun::Agent))
 }
 
 fn json_list(list: &[String]) -> String {

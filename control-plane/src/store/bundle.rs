@@ -3,8 +3,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use clampd_model::{
-    AgentId, ApiKey, BUNDLE_FORMAT, Bundle, Jwk, Jwks, LocalMint, Section, Sections, StateChange,
+    AgentId, ApiKey, BUNDLE_FORMAT, Bundle, Jwk, Jwks, LocalMint, Policy, Section, Sections,
+    StateChange,
 };
+use clampd_policy_compiler::BASE_ID;
 use clampd_token::{AUDIT_KEY_ID, SCOPE_KEY_ID, SigningKey, derive_local_mint_key};
 
 use super::{
@@ -30,6 +32,8 @@ pub(crate) struct BundleRequest {
     pub(crate) keys: Arc<SigningKeys>,
     pub(crate) now: u64,
     pub(crate) validity_seconds: u64,
+    /// The policies that stand in where no document is named as they are.
+    pub(crate) base_policies: Arc<Vec<Policy>>,
 }
 
 impl Store {
@@ -75,7 +79,7 @@ fn build(
         states: section(at(SectionName::States), || states(connection, org_id))?,
         tools: section(at(SectionName::Tools), || bundle_tools(connection, org_id))?,
         policies: section(at(SectionName::Policies), || {
-            bundle_policies(connection, org_id)
+            bundle_policies(connection, org_id, (BASE_ID, &request.base_policies))
         })?,
         settings: section(at(SectionName::Settings), || {
             read_settings(connection, org_id)

@@ -4,7 +4,7 @@ use clampd_model::{Agent, AgentId, AgentState, Credential, Secret};
 
 use super::{
     Noun, StoreError,
-    agents::{NewCredential, parse_state},
+    agents::{NewCredential, parse_state, read_list},
     sql::{Connection, Row},
 };
 use crate::seal::MasterKey;
@@ -15,8 +15,8 @@ pub(super) fn bundle_agents(
     org_id: &str,
     master: &MasterKey,
 ) -> Result<Vec<Agent>, StoreError> {
-    let sql =
-        "SELECT id, name, alg, credential, scopes FROM cp_agents WHERE org_id = ?1 ORDER BY id";
+    let sql = "SELECT id, name, alg, credential, scopes, agent_groups, purpose FROM cp_agents
+         WHERE org_id = ?1 ORDER BY id";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([org_id])?;
     let mut agents = Vec::new();
@@ -34,7 +34,8 @@ pub(super) fn agent_with_credential(
     master: &MasterKey,
 ) -> Result<Option<(Agent, AgentState)>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, name, alg, credential, scopes, state FROM cp_agents WHERE org_id = ?1 AND id = ?2",
+        "SELECT id, name, alg, credential, scopes, agent_groups, purpose, state FROM cp_agents
+         WHERE org_id = ?1 AND id = ?2",
     )?;
     let mut rows = statement.query((org_id, id))?;
     let Some(row) = rows.next()? else {
@@ -58,13 +59,14 @@ fn read_agent(row: &Row, org_id: &str, master: &MasterKey) -> Result<Agent, Stor
             key: Secret::new(String::from_utf8(key).map_err(|_| unreadable())?),
         }
     };
-    let scopes: String = row.get("scopes")?;
     Ok(Agent {
         id: AgentId::parse(&id).map_err(|_| unreadable())?,
         name: row.get("name")?,
         org_id: org_id.to_owned(),
         credential,
-        scopes: serde_json::from_str(&scopes).map_err(|_| unreadable())?,
+        scopes: read_list(&row.get::<_, String>("scopes")?)?,
+        groups: read_list(&row.get::<_, String>("agent_groups")?)?,
+        purpose: row.get("purpose")?,
     })
 }
 

@@ -167,6 +167,7 @@ mod tests {
             keys: Arc::clone(&keys),
             now: 0,
             validity_seconds: 60,
+            base_policies: std::sync::Arc::default(),
         };
         let before = store.bundle(request(0)).await.unwrap();
         let mint = before.sections.local_mint.unwrap().entries;

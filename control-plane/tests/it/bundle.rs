@@ -25,7 +25,8 @@ fn a_whole_bundle_says_all_that_a_gateway_needs() {
         .expect(201);
     scene.agent("a", &["db:*"]);
     scene.tool();
-    let policy = json!({ "effect": "forbid", "reason": "closed", "when": [{ "agent_in": ["a"] }] });
+    let closed = "forbid (principal == Agent::\"a\", action, resource);";
+    let policy = json!({ "cedar": closed });
     admin.put("/v1/policies/closed", &policy).expect(201);
     let bundle = scene.bundle(0, 0);
     assert_eq!(
@@ -43,7 +44,9 @@ fn a_whole_bundle_says_all_that_a_gateway_needs() {
     };
     assert_eq!(key.expose(), sha256_hex(crate::scene::SECRET.as_bytes()));
     assert_eq!(sections.tools.unwrap().entries[0].audience, "sql");
-    assert_eq!(sections.policies.unwrap().entries[0].id, "closed");
+    let policies = sections.policies.unwrap().entries;
+    let ids: Vec<&str> = policies.iter().map(|policy| policy.id.as_str()).collect();
+    assert_eq!(ids, ["base/scope", "base/rest", "closed"]);
     assert!(sections.states.unwrap().entries.is_empty());
     assert!(sections.settings.is_some());
     assert_eq!(sections.jwks.unwrap().entries.keys[0].kid, "scope-v1");

@@ -1,4 +1,4 @@
-//! Tools, policies and settings.
+//! Tools and settings.
 
 use clampd_token::tool_binding;
 use serde_json::json;
@@ -56,42 +56,7 @@ fn a_tools_name_may_hold_slashes() {
 }
 
 #[test]
-fn policies_are_kept_in_the_form_that_the_bundle_carries() {
-    let scene = Scene::new();
-    let policy = json!({
-        "effect": "forbid", "reason": "payments are closed",
-        "when": [{ "category_in": ["payment"] }, { "risk_at_least": 0.4 }],
-    });
-    scene
-        .admin()
-        .put("/v1/policies/no-payments", &policy)
-        .expect(201);
-    scene
-        .admin()
-        .put("/v1/policies/no-payments", &policy)
-        .expect(200);
-    let kept = scene.admin().get("/v1/policies/no-payments").expect(200);
-    assert_eq!(
-        (&kept["id"], &kept["when"]),
-        (&json!("no-payments"), &policy["when"])
-    );
-    let policies = scene.bundle(0, 0).sections.policies.unwrap();
-    assert_eq!(policies.entries.len(), 1);
-    assert_eq!(scene.admin().delete("/v1/policies/no-payments").status, 204);
-    scene
-        .admin()
-        .get("/v1/policies/no-payments")
-        .expect_error(404, "policy_not_found");
-    let later = scene
-        .bundle(policies.revision, 0)
-        .sections
-        .policies
-        .unwrap();
-    assert!(later.entries.is_empty() && later.revision > policies.revision);
-}
-
-#[test]
-fn what_no_tool_policy_or_setting_can_be_is_refused() {
+fn what_no_tool_or_setting_can_be_is_refused() {
     let scene = Scene::new();
     let before = scene.bundle(0, 0).revision;
     for (path, body, status, code) in [
@@ -118,36 +83,6 @@ fn what_no_tool_policy_or_setting_can_be_is_refused() {
         (
             "/v1/tools/t",
             json!({ "scope": "s", "audience": "a b" }),
-            422,
-            "invalid_value",
-        ),
-        (
-            "/v1/policies/p",
-            json!({ "effect": "forbid" }),
-            400,
-            "invalid_body",
-        ),
-        (
-            "/v1/policies/p",
-            json!({ "effect": "maybe", "reason": "r" }),
-            400,
-            "invalid_body",
-        ),
-        (
-            "/v1/policies/p%20",
-            json!({ "effect": "flag", "reason": "r" }),
-            422,
-            "invalid_value",
-        ),
-        (
-            "/v1/policies/p",
-            json!({ "effect": "flag", "reason": "r", "when": [{ "risk_at_least": 7 }] }),
-            422,
-            "invalid_value",
-        ),
-        (
-            "/v1/policies/p",
-            json!({ "effect": "flag", "reason": "r", "when": [{ "agent_in": [] }] }),
             422,
             "invalid_value",
         ),

@@ -19,6 +19,7 @@ mod documentation;
 mod durability;
 mod kill;
 mod local_mint;
+mod policies;
 mod postgres;
 mod process;
 mod replicas;

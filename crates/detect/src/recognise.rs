@@ -138,6 +138,8 @@ signals! {
     SqlCut = "sql-cut" after "CWE-89; Galbreath, SQLi and token folding, 2012",
     /// A statement that changes or deletes every row.
     SqlUnbounded = "sql-unbounded" after "ISO/IEC 9075-2, searched delete and update statements",
+    /// A query's condition made true for every row by an `or`.
+    SqlOpened = "sql-opened" after "CWE-89; Galbreath, SQLi and token folding, 2012",
     /// A text that is nothing but the beginning of a call, such as `substr(`.
     BareCall = "bare-call" after "CWE-89 and CWE-94; own shape",
     /// A text that is a command by itself.

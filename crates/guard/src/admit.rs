@@ -3,8 +3,9 @@
 use clampd_model::AgentId;
 
 use crate::{
-    Config, ErrorCode, Head, Micros, Refusal, Seed, Snapshot,
+    Config, ErrorCode, Head, Micros, Mode, Refusal, Reply, Seed, Snapshot,
     delegation::Delegation,
+    format::Format,
     identity::{KeyDemand, identify},
     step::Reading,
     tool_call::Admitted,
@@ -27,6 +28,14 @@ pub(crate) enum Endpoint {
     Mcp,
     /// `GET` or `DELETE` on an MCP path: no body may come with it.
     McpSession,
+    /// `POST` on a path of A2A.
+    A2a,
+    /// A route that stands for a tool, by its place in the configuration.
+    Rest(usize),
+    /// `POST` on a path of a model's API.
+    Model(Format),
+    /// What passes unread because the configuration says so.
+    Unread,
     /// `GET /health`
     Health,
     /// `GET /.well-known/jwks.json`
@@ -43,10 +52,20 @@ pub(crate) struct Meta {
     pub(crate) jti: String,
     pub(crate) started: Micros,
     pub(crate) session_id: Option<String>,
-    pub(crate) trace_id: Option<String>,
+    /// The `traceparent` that came, where it is well-formed.
+    pub(crate) traceparent: Option<String>,
     /// The tools that this request allows itself, where it says so.
     pub(crate) authorized_tools: Option<Vec<String>>,
     pub(crate) delegation: Delegation,
+    /// The host that the call is to be forwarded to, where it names one.
+    pub(crate) target_host: Option<String>,
+}
+
+impl Meta {
+    /// The id of the trace that the request is part of.
+    pub(crate) fn trace_id(&self) -> Option<&str> {
+        self.traceparent.as_deref()?.split('-').nth(1)
+    }
 }
 
 const SESSION_BYTES_MAX: usize = 128;
@@ -61,25 +80,61 @@ impl Endpoint {
         if method == "CONNECT" || head.has("upgrade") || head.has(":protocol") {
             return Err(ErrorCode::UpgradeRefused.because("protocol upgrades are not let through"));
         }
-        let (endpoint, wanted) = match path {
-            "/v1/proxy" => (Self::Proxy, "POST"),
-            "/v1/verify" => (Self::Verify, "POST"),
-            "/v1/inspect" => (Self::Inspect, "POST"),
-            "/v1/scan-input" => (Self::ScanInput, "POST"),
-            "/v1/scan-output" => (Self::ScanOutput, "POST"),
-            "/health" => (Self::Health, "GET"),
-            "/metrics" => (Self::Metrics, "GET"),
-            "/.well-known/jwks.json" => (Self::Jwks, "GET"),
-            path if config.mcp_paths.iter().any(|p| p == path) => match method {
-                "GET" | "DELETE" => return Ok(Self::McpSession),
-                _ => (Self::Mcp, "POST"),
-            },
-            _ => return Err(ErrorCode::NotFound.because("no such endpoint")),
+        let Some(mode) = head.mode(config.mode) else {
+            return Err(ErrorCode::NotReady.because("the route names a mode that does not exist"));
         };
-        if method == wanted {
-            Ok(endpoint)
-        } else {
-            Err(ErrorCode::MethodNotAllowed.because(format!("this endpoint answers {wanted}")))
+        let post = |endpoint| (endpoint, "POST");
+        let get = |endpoint| (endpoint, "GET");
+        let own = match path {
+            _ if mode != Mode::Gateway => None,
+            "/v1/proxy" => Some(post(Self::Proxy)),
+            "/v1/verify" => Some(post(Self::Verify)),
+            "/v1/inspect" => Some(post(Self::Inspect)),
+            "/v1/scan-input" => Some(post(Self::ScanInput)),
+            "/v1/scan-output" => Some(post(Self::ScanOutput)),
+            "/health" => Some(get(Self::Health)),
+            "/metrics" => Some(get(Self::Metrics)),
+            "/.well-known/jwks.json" => Some(get(Self::Jwks)),
+            _ => None,
+        };
+        let of_models = || {
+            let speaks = matches!(mode, Mode::Llm | Mode::Egress);
+            Some(post(Self::Model(Format::of(path).filter(|_| speaks)?)))
+        };
+        let of_tools = || {
+            let at = |paths: &[String]| mode != Mode::Llm && paths.iter().any(|p| p == path);
+            match method {
+                "GET" | "DELETE" if at(&config.mcp_paths) => Some((Self::McpSession, method)),
+                _ if at(&config.mcp_paths) => Some(post(Self::Mcp)),
+                _ if at(&config.a2a_paths) => Some(post(Self::A2a)),
+                _ => None,
+            }
+        };
+        let of_rest = || {
+            let mut routes = config.rest.iter().filter(|_| mode != Mode::Llm);
+            let at = routes.position(|route| route.is_for(method, path))?;
+            Some((Self::Rest(at), method))
+        };
+        let unread = || is_passed(config, path).then_some((Self::Unread, method));
+        let found = own
+            .or_else(of_models)
+            .or_else(of_tools)
+            .or_else(of_rest)
+            .or_else(unread);
+        match found {
+            Some((endpoint, wanted)) if method == wanted => Ok(endpoint),
+            Some((_, wanted)) => {
+                Err(ErrorCode::MethodNotAllowed.because(format!("this endpoint answers {wanted}")))
+            }
+            None => Err(ErrorCode::NotFound.because("no such endpoint")),
+        }
+    }
+
+    /// The answer to a request that is refused, in the language that its caller speaks.
+    pub(crate) fn refusal(self, refusal: &Refusal, request_id: &str) -> Reply {
+        match self {
+            Self::Model(format) => format.error(refusal, request_id),
+            _ => refusal.reply(request_id),
         }
     }
 
@@ -92,6 +147,13 @@ impl Endpoint {
             Self::ScanInput => "scan-input",
             Self::ScanOutput => "scan-output",
             Self::Mcp | Self::McpSession => "mcp",
+            Self::A2a => "a2a",
+            Self::Rest(_) => "rest",
+            Self::Unread => "unread",
+            Self::Model(Format::Chat) => "chat-completions",
+            Self::Model(Format::Responses) => "responses",
+            Self::Model(Format::Messages) => "messages",
+            Self::Model(Format::Gemini) => "generate-content",
             Self::Health => "health",
             Self::Jwks => "jwks",
             Self::Metrics => "metrics",
@@ -99,19 +161,40 @@ impl Endpoint {
     }
 }
 
+/// Whether the configuration lets a path pass unread.
+fn is_passed(config: &Config, path: &str) -> bool {
+    config
+        .pass
+        .iter()
+        .any(|known| match known.strip_suffix('*') {
+            Some(begin) if begin.ends_with('/') => {
+                // What stands behind must be a plain path, whatever stands before this filter.
+                let is_plain = !path.contains("//") && !path.contains(['%', '\\']);
+                let has_dots = path.split('/').any(|part| part == "." || part == "..");
+                path.starts_with(begin) && is_plain && !has_dots
+            }
+            _ => known == path,
+        })
+}
+
 /// Authenticates a request before anything of its body is looked at.
 pub(crate) fn admit(
     snapshot: &Snapshot,
+    config: &Config,
     head: &Head,
     endpoint: Endpoint,
     seed: &Seed,
     request_id: &str,
 ) -> Result<Reading, Refusal> {
     let demand = match endpoint {
-        Endpoint::Mcp | Endpoint::McpSession => KeyDemand::Optional,
-        _ => KeyDemand::Required,
+        Endpoint::Proxy
+        | Endpoint::Verify
+        | Endpoint::Inspect
+        | Endpoint::ScanInput
+        | Endpoint::ScanOutput => KeyDemand::Required,
+        _ => KeyDemand::Optional,
     };
-    let caller = identify(snapshot, head, demand, seed.now)?;
+    let caller = identify(snapshot, config, head, demand, seed.now)?;
     refuse_encodings(head)?;
     let delegation = Delegation::from_head(head)?;
     delegation.check(snapshot, &caller.agent)?;
@@ -120,17 +203,23 @@ pub(crate) fn admit(
         jti: hex(seed.random.get(16..).unwrap_or_default()),
         started: seed.now,
         session_id: session_id(head)?,
-        trace_id: trace_id(head),
+        traceparent: traceparent(head),
         authorized_tools: authorized_tools(head)?,
         delegation,
+        target_host: None,
     };
     let mcp_names = (
         header_word(head, "mcp-method"),
         header_word(head, "mcp-name"),
     );
+    let rest = match endpoint {
+        Endpoint::Rest(at) => config.rest.get(at).map(|route| route.read(head)),
+        _ => None,
+    };
     Ok(Reading {
         admitted: Admitted {
             endpoint,
+            rest: rest.transpose()?,
             caller,
             meta,
             mcp_names,
@@ -210,11 +299,15 @@ fn authorized_tools(head: &Head) -> Result<Option<Vec<String>>, Refusal> {
     Ok(Some(tools))
 }
 
-/// The trace id of a `traceparent` (W3C Trace Context section 3.2).
-fn trace_id(head: &Head) -> Option<String> {
-    let id = head.value("traceparent")?.split('-').nth(1)?;
-    let well_formed = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    well_formed.then(|| id.to_ascii_lowercase())
+/// The trace that a request is part of (W3C Trace Context section 3.2, version 00).
+fn traceparent(head: &Head) -> Option<String> {
+    let value = head.value("traceparent")?;
+    let lengths = value.split('-').map(str::len);
+    let well_formed = lengths.eq([2, 32, 16, 2])
+        && value
+            .bytes()
+            .all(|b| b == b'-' || b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    well_formed.then(|| value.to_owned())
 }
 
 fn header_word(head: &Head, name: &str) -> Option<String> {

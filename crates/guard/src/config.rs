@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use clampd_model::Secret;
+use clampd_model::{AgentId, Secret};
 use clampd_token::VerifyingKey;
 use serde::Deserialize;
+
+use crate::{Peers, rest::RestRoute};
 
 /// The largest body cap that can be set: the filter must stay under Envoy's buffer limit and
 /// wasm's memory.
@@ -13,6 +15,8 @@ const BODY_BYTES_CEILING: usize = 8 * 1024 * 1024;
 /// The configuration as used.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// What stands behind the routes that do not say so themselves.
+    pub mode: Mode,
     /// How the control plane is reached.
     pub control_plane: ControlPlane,
     /// Whose signature makes a bundle good.
@@ -29,12 +33,50 @@ pub struct Config {
     pub egress: BTreeMap<String, String>,
     /// How long a tool may take to answer, in milliseconds.
     pub tool_timeout_ms: u64,
+    /// Agents known by their peer certificate.
+    pub peers: Peers,
     /// Paths that carry MCP.
     pub mcp_paths: Vec<String>,
     /// How a blocked MCP call is answered.
     pub mcp_denial: McpDenial,
+    /// Paths that carry A2A.
+    pub a2a_paths: Vec<String>,
+    /// Routes that stand for tools.
+    pub rest: Vec<RestRoute>,
+    /// Paths that pass unread and for anybody, where nothing above reads them: whole paths, or
+    /// beginnings that end in `/*`.
+    pub pass: Vec<String>,
+    /// The agent of every request that shows no token of its own: a sidecar's.
+    pub agent: Option<AgentId>,
     /// Whether the pipeline is logged.
     pub trace: Trace,
+}
+
+/// What the filter stands in front of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Nothing or tools: it answers its own endpoints and guards the paths of MCP.
+    Gateway,
+    /// A model's API.
+    Llm,
+    /// Tools: the paths of MCP, A2A and REST.
+    Tool,
+    /// Whatever an agent calls: models and tools.
+    Egress,
+}
+
+impl Mode {
+    /// The mode of that name.
+    pub fn named(name: &[u8]) -> Option<Self> {
+        match name {
+            b"gateway" => Some(Self::Gateway),
+            b"llm" => Some(Self::Llm),
+            b"tool" => Some(Self::Tool),
+            b"egress" => Some(Self::Egress),
+            _ => None,
+        }
+    }
 }
 
 /// How the control plane is reached.
@@ -111,7 +153,7 @@ pub enum ConfigError {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    /// `gateway`: the only mode of this version.
+    /// What stands behind the routes that do not say so themselves.
     mode: Mode,
     /// How the control plane is reached.
     control_plane: WrittenControlPlane,
@@ -130,15 +172,19 @@ struct Written {
     #[serde(default = "tool_timeout_ms")]
     tool_timeout_ms: u64,
     #[serde(default)]
+    peers: Peers,
+    #[serde(default)]
     mcp: WrittenMcp,
+    #[serde(default)]
+    a2a: WrittenPaths,
+    #[serde(default)]
+    rest: Vec<WrittenRest>,
+    #[serde(default)]
+    pass: Vec<String>,
+    #[serde(default)]
+    agent: Option<AgentId>,
     #[serde(default = "off")]
     trace: Trace,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Mode {
-    Gateway,
 }
 
 #[derive(Deserialize)]
@@ -159,6 +205,21 @@ struct WrittenMcp {
     paths: Vec<String>,
     #[serde(default = "denial_result")]
     denial: McpDenial,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenPaths {
+    #[serde(default)]
+    paths: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRest {
+    method: String,
+    path: String,
+    tool: String,
 }
 
 impl Default for WrittenMcp {
@@ -203,7 +264,6 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let written: Written =
             serde_json::from_slice(json).map_err(|e| ConfigError::Shape(e.to_string()))?;
-        let Mode::Gateway = written.mode;
         let from_environment = |field: &'static str, name: &str| {
             environment(name)
                 .filter(|v| !v.trim().is_empty())
@@ -227,14 +287,35 @@ impl Config {
                 return Err(field_error(field, "must be 1 to 600000".into()));
             }
         }
-        if let Some(path) = written.mcp.paths.iter().find(|p| !p.starts_with('/')) {
-            return Err(field_error(
-                "mcp.paths",
-                format!("`{path}` must start with `/`"),
-            ));
+        for (field, paths) in [
+            ("mcp.paths", &written.mcp.paths),
+            ("a2a.paths", &written.a2a.paths),
+            ("pass", &written.pass),
+        ] {
+            if let Some(path) = paths.iter().find(|p| !p.starts_with('/')) {
+                return Err(field_error(field, format!("`{path}` must start with `/`")));
+            }
+            if field != "pass" && paths.iter().any(|p| p.starts_with("/v1/")) {
+                return Err(field_error(field, "must not lie under `/v1/`".into()));
+            }
         }
-        if written.mcp.paths.iter().any(|p| p.starts_with("/v1/")) {
-            return Err(field_error("mcp.paths", "must not lie under `/v1/`".into()));
+        let mut rest = Vec::new();
+        for WrittenRest { method, path, tool } in &written.rest {
+            let route = RestRoute::parse(method, path, tool);
+            rest.push(route.ok_or_else(|| {
+                let wanted = format!(
+                    "`{method} {path}` must be a method, a path such as `/users/{{id}}` and a tool"
+                );
+                field_error("rest", wanted)
+            })?);
+        }
+        if written.agent.is_some() && written.mint == Mint::Exchange && written.mode != Mode::Llm {
+            let wanted = "needs `mint` to be `local`: it has no token to exchange";
+            return Err(field_error("agent", wanted.into()));
+        }
+        if !written.peers.is_empty() && written.mint == Mint::Exchange {
+            let wanted = "needs `mint` `local`: a peer shows no JWT that could be exchanged";
+            return Err(field_error("peers", wanted.into()));
         }
         for origin in written.upstreams.keys() {
             let rest = origin
@@ -256,6 +337,7 @@ impl Config {
             ));
         }
         Ok(Self {
+            mode: written.mode,
             control_plane: ControlPlane {
                 cluster: written.control_plane.cluster,
                 authority: written.control_plane.authority,
@@ -269,8 +351,13 @@ impl Config {
             upstreams: written.upstreams,
             egress: written.egress,
             tool_timeout_ms: written.tool_timeout_ms,
+            peers: written.peers,
             mcp_paths: written.mcp.paths,
             mcp_denial: written.mcp.denial,
+            a2a_paths: written.a2a.paths,
+            rest,
+            pass: written.pass,
+            agent: written.agent,
             trace: written.trace,
         })
     }
@@ -322,8 +409,21 @@ mod tests {
             (with(r#","mint_failur":"deny""#), "mint_failur"),
             (with(r#","mcp":{"paths":["mcp"]}"#), "mcp.paths"),
             (with(r#","mcp":{"paths":["/v1/x"]}"#), "mcp.paths"),
+            (with(r#","a2a":{"paths":["/v1/x"]}"#), "a2a.paths"),
+            (with(r#","pass":["x"]"#), "pass"),
+            (
+                with(r#","rest":[{"method":"GET","path":"x","tool":"t"}]"#),
+                "rest",
+            ),
+            (with(r#","agent":"a b""#), "agent"),
+            (with(r#","agent":"scout""#), "agent"),
             (with(r#","upstreams":{"http://a/b":"c"}"#), "upstreams"),
             (with(r#","egress":{"ftp":"c"}"#), "egress"),
+            (
+                with(r#","mint":"local","peers":{"scout":"scout"}"#),
+                "peers",
+            ),
+            (with(r#","peers":{"spiffe://a/b":"scout"}"#), "peers"),
             (with("").replace("ROOT", "BAD"), "trust_root_env"),
             (with("").replace("ROOT", "NONE"), "trust_root_env"),
             (with("").replace("KEY", "NONE"), "control_plane.key_env"),

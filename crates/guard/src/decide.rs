@@ -1,13 +1,11 @@
 //! From findings and policies to a decision.
 
 use clampd_detect::Findings;
-use clampd_model::{Classification, Effect, RiskScore, Settings, Tool, Verdict};
-use clampd_policy::{Outcome, Request, evaluate};
+use clampd_model::{Classification, RiskScore, Settings, Verdict};
 
 use crate::{
-    Snapshot,
-    delegation::Delegation,
-    identity::Caller,
+    ErrorCode, Refusal, Snapshot,
+    consult::Asked,
     reply::{Corrective, Denial},
 };
 
@@ -28,6 +26,8 @@ pub struct Decision {
     pub encodings: Vec<String>,
     /// Which policy or threshold decided, and why.
     pub reason: String,
+    /// The scope that is granted, where policies were asked and let it pass.
+    pub scope: Option<String>,
     /// Why it was stopped, in a few words.
     pub denial_reason: Option<String>,
     /// The same for a program.
@@ -45,49 +45,15 @@ pub fn judge_text(settings: &Settings, findings: &Findings) -> Decision {
     }
 }
 
-/// Judges a tool call.
-pub(crate) fn judge_call(
-    snapshot: &Snapshot,
-    caller: &Caller,
-    tool: &Tool,
-    delegation: &Delegation,
-    findings: &Findings,
-) -> Decision {
-    let settings = snapshot.settings();
-    let decision = assess(settings, findings);
-    if !caller.holds(&tool.scope) {
-        let reason = format!("scope not granted: {}", tool.scope);
+/// Judges a tool call: the scope is the limit of what policies can permit, and what they permit is
+/// held against the thresholds.
+pub(crate) fn judge_call(snapshot: &Snapshot, asked: &Asked<'_>, findings: &Findings) -> Decision {
+    let decision = judge_text(snapshot.settings(), findings);
+    if !asked.admitted.caller.holds(&asked.tool.scope) {
+        let reason = format!("scope not granted: {}", asked.tool.scope);
         return decision.deny("scope_not_granted", reason, Help::RequestScope);
     }
-    let labels: Vec<&str> = decision.labels.iter().map(String::as_str).collect();
-    let outcome = evaluate(
-        snapshot.policies(),
-        &Request {
-            agent: &caller.agent,
-            tool,
-            risk: decision.risk,
-            categories: &labels,
-            delegation_depth: delegation.depth(),
-        },
-    );
-    match outcome {
-        Outcome::Decided(policy) if policy.effect == Effect::Forbid => {
-            let reason = format!("policy {}: {}", policy.id, policy.reason);
-            decision.deny(&policy.id, reason, Help::RequestApproval)
-        }
-        Outcome::Decided(policy) if policy.effect == Effect::Permit => Decision {
-            verdict: decision.verdict.min(Verdict::Flag),
-            reason: format!("permitted by policy {}", policy.id),
-            ..decision
-        },
-        _ if decision.risk >= settings.block_at => by_risk(decision, findings),
-        Outcome::Decided(policy) => Decision {
-            verdict: Verdict::Flag,
-            reason: format!("flagged by policy {}: {}", policy.id, policy.reason),
-            ..decision
-        },
-        Outcome::Silent => decision,
-    }
+    asked.of_policies(snapshot, decision)
 }
 
 /// Stops an answer that cannot be looked into.
@@ -130,6 +96,7 @@ fn assess(settings: &Settings, findings: &Findings) -> Decision {
             .map(|d| d.as_str().to_owned())
             .collect(),
         reason: reason.to_owned(),
+        scope: None,
         denial_reason: None,
         denial: None,
     }
@@ -156,7 +123,7 @@ fn by_risk(decision: Decision, findings: &Findings) -> Decision {
 
 /// What would help.
 #[derive(Debug, Clone, Copy)]
-enum Help {
+pub(crate) enum Help {
     Rephrase,
     RequestScope,
     RequestApproval,
@@ -164,7 +131,7 @@ enum Help {
 }
 
 impl Decision {
-    fn deny(self, rule_id: &str, why: String, help: Help) -> Self {
+    pub(crate) fn deny(self, rule_id: &str, why: String, help: Help) -> Self {
         let (kind, explanation, confidence) = match help {
             Help::Rephrase => (
                 "rephrase",
@@ -207,10 +174,17 @@ impl Decision {
         Self {
             verdict: Verdict::Deny,
             reason: why.clone(),
+            scope: None,
             denial_reason: Some(why),
             denial: Some(denial),
             ..self
         }
+    }
+
+    /// The decision as a refusal, for those who are told by a status.
+    pub(crate) fn refusal(&self) -> Refusal {
+        let why = self.denial_reason.as_deref().unwrap_or("not allowed");
+        ErrorCode::ContentBlocked.because(format!("content blocked: {why}"))
     }
 
     /// How the decision came about, in a sentence.

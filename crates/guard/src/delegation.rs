@@ -77,9 +77,18 @@ impl Delegation {
         Ok(())
     }
 
-    /// How many agents stand in the chain; 1 without one.
-    pub(crate) fn depth(&self) -> u8 {
-        u8::try_from(self.chain.len().max(1)).unwrap_or(u8::MAX)
+    /// How sure it is: what a request says of itself is declared, whatever its headers call it.
+    pub(crate) fn confidence(&self) -> &'static str {
+        if self.chain.is_empty() {
+            "none"
+        } else {
+            "declared"
+        }
+    }
+
+    /// Those who had the caller act for them, root first.
+    pub(crate) fn delegators(&self) -> &[AgentId] {
+        self.chain.split_last().map_or(&[], |(_, before)| before)
     }
 }
 

@@ -3,13 +3,14 @@
 use clampd_detect::Detector;
 
 use crate::{
-    Answer, Asking, Config, ErrorCode, Head, Micros, Reading, Refusal, Reply, Seed, Snapshot, Step,
+    Answer, Asking, Config, ErrorCode, Head, McpDenial, Micros, Reading, Refusal, Reply, Seed,
+    Snapshot, Step,
     admit::{Endpoint, admit, request_id},
-    forward::{Forwarding, Target},
+    forward::{Forwarding, Target, host_of},
     identity::may_act,
-    mcp::{Denier, Post, Stage},
+    mcp::{Denier, Post, Protocol, Stage},
     mint::{self, MintStart, Minted, Minting},
-    outcome::{Going, done, go_on, health, not_ready, passed, recorded, refuse, stopped},
+    outcome::{Going, done, go_on, health, not_ready, passed, recorded, refuse, stopped, unread},
     record,
     tool_call::{Admitted, CallBody, JudgedCall, Outlet, ToolCall},
 };
@@ -42,21 +43,24 @@ impl Guard {
         let endpoint = match Endpoint::of(head, &self.config) {
             Ok(Endpoint::Metrics) => return Step::Pass,
             Ok(endpoint) => endpoint,
-            Err(refusal) => return refuse(&refusal, &id),
+            Err(refusal) => return refuse(None, &refusal, &id),
         };
         let good = snapshot.filter(|snapshot| snapshot.is_good_at(seed.now));
+        if endpoint == Endpoint::Unread {
+            return unread();
+        }
         if endpoint == Endpoint::Health {
             return done(health(snapshot, good));
         }
         let Some(snapshot) = good else {
-            return refuse(&not_ready(), &id);
+            return refuse(Some(endpoint), &not_ready(), &id);
         };
         if endpoint == Endpoint::Jwks {
             return done(Reply::json(200, snapshot.jwks()));
         }
-        match admit(snapshot, head, endpoint, seed, &id) {
+        match admit(snapshot, &self.config, head, endpoint, seed, &id) {
             Ok(reading) => Step::Read(Box::new(reading)),
-            Err(refusal) => refuse(&refusal, &id),
+            Err(refusal) => refuse(Some(endpoint), &refusal, &id),
         }
     }
 
@@ -70,7 +74,8 @@ impl Guard {
     ) -> Step {
         let admitted = reading.admitted;
         let Some(snapshot) = snapshot.filter(|s| s.is_good_at(now)) else {
-            return refuse(&not_ready(), &admitted.meta.request_id);
+            let endpoint = Some(admitted.endpoint);
+            return refuse(endpoint, &not_ready(), &admitted.meta.request_id);
         };
         if body.len() > self.config.body_bytes_max {
             return self.too_large(Reading { admitted });
@@ -82,7 +87,11 @@ impl Guard {
             Endpoint::Proxy | Endpoint::Verify => {
                 return self.read_call(snapshot, admitted, body, now);
             }
-            Endpoint::Mcp => return self.read_mcp(snapshot, admitted, body, now),
+            Endpoint::Mcp | Endpoint::A2a => return self.read_mcp(snapshot, admitted, body, now),
+            Endpoint::Rest(_) => return self.read_rest(snapshot, admitted, body, now),
+            Endpoint::Model(format) => {
+                return self.read_model(snapshot, admitted, format, body, now);
+            }
             Endpoint::Inspect => self.inspect(snapshot, &admitted, body, now),
             Endpoint::ScanInput | Endpoint::ScanOutput => self.scan(snapshot, &admitted, body, now),
             Endpoint::McpSession if body.is_empty() => {
@@ -103,6 +112,7 @@ impl Guard {
         let limit = self.config.body_bytes_max;
         let message = format!("body must be at most {limit} bytes");
         refuse(
+            Some(reading.admitted.endpoint),
             &ErrorCode::PayloadTooLarge.because(message),
             &reading.admitted.meta.request_id,
         )
@@ -154,6 +164,7 @@ impl Guard {
             Err(refusal) => return recorded(snapshot, &admitted, &refusal, now),
         };
         admitted.meta.delegation = body.delegation;
+        admitted.meta.target_host = host_of(&body.target_url);
         let outlet = match self.outlet(snapshot, admitted.endpoint, &body.call, &body.target_url) {
             Ok(outlet) => outlet,
             Err(refusal) => return recorded(snapshot, &admitted, &refusal, now),
@@ -185,12 +196,41 @@ impl Guard {
         }
     }
 
+    fn read_rest(
+        &self,
+        snapshot: &Snapshot,
+        mut admitted: Admitted,
+        body: &[u8],
+        now: Micros,
+    ) -> Step {
+        let head = admitted.rest.take().unwrap_or_default();
+        let tool = head.tool.clone();
+        let judged = head.params(body).and_then(|params| {
+            let call = ToolCall {
+                tool,
+                params,
+                prompt: None,
+                descriptor: Vec::new(),
+            };
+            let outlet = Outlet::Upstream(Denier::for_nobody(McpDenial::Http));
+            self.judge(snapshot, admitted.clone(), &call, outlet, "rest")
+        });
+        match judged {
+            Ok(call) => self.mint_or_deny(snapshot, call, now),
+            Err(refusal) => recorded(snapshot, &admitted, &refusal, now),
+        }
+    }
+
     fn read_mcp(&self, snapshot: &Snapshot, admitted: Admitted, body: &[u8], now: Micros) -> Step {
-        let post = match Post::read(body, &admitted.mcp_names) {
+        let protocol = match admitted.endpoint {
+            Endpoint::A2a => Protocol::A2a,
+            _ => Protocol::Mcp(self.config.mcp_denial),
+        };
+        let post = match Post::read(protocol, body, &admitted.mcp_names) {
             Ok(post) => post,
             Err(refusal) => return recorded(snapshot, &admitted, &refusal, now),
         };
-        let denier = post.denier(self.config.mcp_denial);
+        let denier = post.denier();
         let refused = |refusal: &Refusal| {
             let event = record::begin(&admitted, snapshot, post.action());
             let event = record::end(record::with_refusal(event, refusal), now);
@@ -217,7 +257,7 @@ impl Guard {
             }
             Err(refusal) => return refused(&refusal),
         };
-        let outlet = Outlet::Upstream(post.denier(self.config.mcp_denial));
+        let outlet = Outlet::Upstream(post.denier());
         match self.judge(snapshot, admitted.clone(), call, outlet, "tools/call") {
             Ok(call) => self.mint_or_deny(snapshot, call, now),
             Err(refusal) => refused(&refusal),

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use clampd_model::{ObservedResponse, Tool};
+use clampd_model::{Action, ObservedResponse, Tool};
 
 use crate::{
     Answer, Callout, Config, Decision, ErrorCode, Guard, Micros, Refusal, Snapshot,
+    consult::Asked,
     decide::{judge_text, stop_encoded},
     json::parse_strict,
     record,
@@ -100,6 +101,9 @@ impl Target {
         if let Some(session) = &meta.session_id {
             headers.push(("x-ag-session".to_owned(), session.clone()));
         }
+        if let Some(traceparent) = &meta.traceparent {
+            headers.push(("traceparent".to_owned(), traceparent.clone()));
+        }
         Callout {
             cluster: self.cluster.clone(),
             headers,
@@ -107,6 +111,17 @@ impl Target {
             timeout_ms: config.tool_timeout_ms,
         }
     }
+}
+
+/// The host in a URL, in lower case and without its port; nothing where there is none.
+pub(crate) fn host_of(url: &str) -> Option<String> {
+    let (_, after) = url.split_once("://")?;
+    let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
+    };
+    (!host.is_empty()).then(|| host.to_ascii_lowercase())
 }
 
 impl Guard {
@@ -131,6 +146,8 @@ impl Guard {
             latency_us: now.saturating_sub(sent_at),
         });
         let decision = judge_text(snapshot.settings(), &findings);
+        let asked = Asked::about(Action::Respond, &call.admitted, &call.tool);
+        let decision = asked.of_policies(snapshot, decision);
         let stopped = !decision.verdict.lets_pass();
         Ok((response, stopped.then_some(decision)))
     }
@@ -177,7 +194,7 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    use super::Target;
+    use super::{Target, host_of};
     use crate::Config;
     use clampd_model::{Tool, ToolCategory};
 
@@ -249,5 +266,19 @@ mod tests {
             Some(("out", "api.example.com", "/v1/x")),
         );
         check("http://other:1", "http://other:1/", None);
+    }
+
+    #[test]
+    fn policies_are_told_the_host_without_its_port() {
+        for (url, host) in [
+            ("http://Tools.Example:9001/db?x=1", Some("tools.example")),
+            ("https://tools.example", Some("tools.example")),
+            ("http://[::1]:80/x", Some("[::1]")),
+            ("http://[::1]/x", Some("[::1]")),
+            ("", None),
+            ("http://", None),
+        ] {
+            assert_eq!(host_of(url).as_deref(), host, "{url}");
+        }
     }
 }

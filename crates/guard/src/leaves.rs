@@ -22,8 +22,19 @@ const PIECED_BYTES_MAX: usize = 1_024;
 /// that are no plain names, and short lists as one text too. Keys are visited in order, so that
 /// the order in the body does not matter.
 pub fn leaves_of(value: &Value) -> Leaves<'_> {
-    let mut leaves = Leaves { texts: Vec::new() };
+    let mut leaves = Leaves::default();
     leaves.collect("", value);
+    leaves
+}
+
+/// The same of what a model told, without the probabilities of its words: they are its text again,
+/// cut small.
+pub(crate) fn leaves_told(told: &Value) -> Leaves<'_> {
+    let mut leaves = Leaves {
+        left_out: "logprobs",
+        ..Leaves::default()
+    };
+    leaves.collect("", told);
     leaves
 }
 
@@ -31,6 +42,8 @@ pub fn leaves_of(value: &Value) -> Leaves<'_> {
 #[derive(Debug, Default)]
 pub struct Leaves<'v> {
     texts: Vec<(&'v str, Cow<'v, str>)>,
+    /// A key whose value is not looked at; none has the empty name.
+    left_out: &'static str,
 }
 
 impl<'v> Leaves<'v> {
@@ -38,6 +51,7 @@ impl<'v> Leaves<'v> {
     pub fn text(text: &'v str) -> Self {
         Self {
             texts: vec![("", Cow::Borrowed(text))],
+            ..Self::default()
         }
     }
 
@@ -80,6 +94,9 @@ impl<'v> Leaves<'v> {
             }
             Value::Object(fields) => {
                 for (key, value) in fields {
+                    if !key.is_empty() && key == self.left_out {
+                        continue;
+                    }
                     if key.starts_with('$') {
                         if let Some(operator) = telling_operator(key, value) {
                             let field = if names_a_login(name) { name } else { "" };

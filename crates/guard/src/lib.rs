@@ -7,9 +7,11 @@
 
 mod admit;
 mod config;
+mod consult;
 mod decide;
 mod delegation;
 mod exchange;
+mod format;
 mod forward;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -20,32 +22,38 @@ mod leaves;
 mod mcp;
 mod mcp_answer;
 mod mint;
+mod model;
 mod outcome;
+mod peer;
 mod record;
 mod refusal;
 mod reply;
 mod respond;
+mod rest;
 mod scan;
 mod snapshot;
 mod sse;
 mod step;
+mod stream;
 mod tool_call;
 mod trace;
 mod whole_bundle;
 
-pub use config::{Config, ConfigError, ControlPlane, McpDenial, Mint, MintFailure, Trace};
+pub use config::{Config, ConfigError, ControlPlane, McpDenial, Mint, MintFailure, Mode, Trace};
 pub use decide::{Decision, judge_text};
 pub use exchange::Guard;
 pub use json::{JSON_DEPTH_MAX, parse_strict};
 pub use leaves::{LEAVES_MAX, leaves_of};
+pub use peer::Peers;
 pub use refusal::{ErrorCode, Refusal};
 pub use reply::{Denial, ProxyResponse, Reply, ScanResponse};
 pub use respond::{
     Collecting, Piece, ResponseHead, ResponseJudgement, ResponseStep, Streaming, Watching,
 };
+pub use rest::RestRoute;
 pub use snapshot::{Snapshot, SnapshotError};
 pub use step::{
     Answer, Asking, Callout, Head, HeaderChanges, Judgement, Micros, Reading, Seed, Step,
 };
-pub use trace::pipeline_lines;
+pub use trace::{access_note, pipeline_lines};
 pub use whole_bundle::WholeBundle;

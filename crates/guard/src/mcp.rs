@@ -1,6 +1,8 @@
-//! MCP over streamable HTTP: JSON-RPC 2.0 messages, one or a batch, and refusals in its language.
+//! MCP over streamable HTTP, and A2A: JSON-RPC 2.0 messages, one or a batch, and refusals in its
+//! language.
 //!
-//! Source: the Model Context Protocol specification, transports and tools, and JSON-RPC 2.0.
+//! Source: the Model Context Protocol specification, transports and tools; the Agent2Agent protocol
+//! specification, JSON-RPC transport; JSON-RPC 2.0.
 
 use serde_json::{Map, Value, json};
 
@@ -25,8 +27,18 @@ const REFUSED: i64 = -32_001;
 /// What a client posted.
 #[derive(Debug)]
 pub(crate) struct Post {
+    protocol: Protocol,
     messages: Vec<Message>,
     is_batch: bool,
+}
+
+/// What is spoken over JSON-RPC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// To a server of tools; how a blocked call is answered.
+    Mcp(McpDenial),
+    /// To another agent: what is sent is a prompt, and there are no tool calls.
+    A2a,
 }
 
 #[derive(Debug)]
@@ -64,6 +76,7 @@ pub(crate) struct Denier {
 impl Post {
     /// Reads a body and holds it against the `Mcp-Method` and `Mcp-Name` headers.
     pub(crate) fn read(
+        protocol: Protocol,
         body: &[u8],
         names: &(Option<String>, Option<String>),
     ) -> Result<Self, Refusal> {
@@ -75,9 +88,13 @@ impl Post {
         };
         let messages = messages
             .into_iter()
-            .map(Message::read)
+            .map(|message| Message::read(protocol, message))
             .collect::<Result<Vec<_>, _>>()?;
-        let post = Self { messages, is_batch };
+        let post = Self {
+            protocol,
+            messages,
+            is_batch,
+        };
         post.agrees_with(names)?;
         Ok(post)
     }
@@ -106,7 +123,11 @@ impl Post {
         }
     }
 
-    pub(crate) fn denier(&self, mode: McpDenial) -> Denier {
+    pub(crate) fn denier(&self) -> Denier {
+        let mode = match self.protocol {
+            Protocol::Mcp(mode) => mode,
+            Protocol::A2a => McpDenial::Error,
+        };
         let waiting = self
             .messages
             .iter()
@@ -152,7 +173,7 @@ impl Post {
 }
 
 impl Message {
-    fn read(message: Value) -> Result<Self, Refusal> {
+    fn read(protocol: Protocol, message: Value) -> Result<Self, Refusal> {
         let Value::Object(mut fields) = message else {
             return Err(invalid("a message must be an object"));
         };
@@ -176,7 +197,7 @@ impl Message {
         let params = fields
             .remove("params")
             .unwrap_or_else(|| Value::Object(Map::new()));
-        if method != "tools/call" {
+        if method != "tools/call" || protocol == Protocol::A2a {
             return Ok(Self::Other { id, method, params });
         }
         let Value::Object(mut params) = params else {
@@ -209,6 +230,9 @@ impl Guard {
         for message in &post.messages {
             let (surface, tool, value) = match message {
                 Message::Call { .. } => continue,
+                Message::Other { params, .. } if post.protocol == Protocol::A2a => {
+                    (Surface::Prompt, "", params)
+                }
                 Message::Other { method, params, .. } => (Surface::Params, method.as_str(), params),
                 Message::Response { result } => (Surface::Response, "", result),
             };
@@ -233,6 +257,27 @@ impl Stage {
             Self::Answer => "The answer is withheld.",
         }
     }
+
+    /// What is said where `decision` stops something.
+    pub(crate) fn denied(self, decision: &Decision, request_id: &str) -> String {
+        let why = decision.denial_reason.as_deref().unwrap_or("not allowed");
+        let rules = decision.matched_rules.join(", ");
+        format!(
+            "Blocked by Clampd: {why}. Rules: {}. {} Request {request_id}.",
+            if rules.is_empty() { "none" } else { &rules },
+            self.words(),
+        )
+    }
+
+    /// What is said where something is refused before or after it was judged.
+    pub(crate) fn refused(self, refusal: &Refusal, request_id: &str) -> String {
+        format!(
+            "Refused by Clampd: {} ({}). {} Request {request_id}.",
+            refusal.message,
+            refusal.code.as_str(),
+            self.words(),
+        )
+    }
 }
 
 impl Denier {
@@ -252,30 +297,13 @@ impl Denier {
 
     /// The answer to a call that was judged dangerous.
     pub(crate) fn deny(&self, stage: Stage, decision: &Decision, request_id: &str) -> Reply {
-        let why = decision.denial_reason.as_deref().unwrap_or("not allowed");
-        let rules = decision.matched_rules.join(", ");
-        let text = format!(
-            "Blocked by Clampd: {why}. Rules: {}. {} Request {request_id}.",
-            if rules.is_empty() { "none" } else { &rules },
-            stage.words(),
-        );
-        let code = ErrorCode::ContentBlocked;
-        self.answer(
-            &text,
-            &code.because(format!("content blocked: {why}")),
-            request_id,
-        )
+        let text = stage.denied(decision, request_id);
+        self.answer(&text, &decision.refusal(), request_id)
     }
 
     /// The answer to a call that was refused before or after it was judged.
     pub(crate) fn refuse(&self, stage: Stage, refusal: &Refusal, request_id: &str) -> Reply {
-        let text = format!(
-            "Refused by Clampd: {} ({}). {} Request {request_id}.",
-            refusal.message,
-            refusal.code.as_str(),
-            stage.words(),
-        );
-        self.answer(&text, refusal, request_id)
+        self.answer(&stage.refused(refusal, request_id), refusal, request_id)
     }
 
     fn answer(&self, text: &str, refusal: &Refusal, request_id: &str) -> Reply {
@@ -288,9 +316,12 @@ impl Denier {
             .map(|(id, is_call)| {
                 if *is_call && self.mode == McpDenial::Result {
                     let content = json!([{"type": "text", "text": text}]);
-                    json!({"jsonrpc": "2.0", "id": id, "result": {"content": content, "isError": true}})
+                    json!({"jsonrpc": "2.0", "id": id, "result": {
+                        "content": content, "isError": true, "resultType": "complete",
+                    }})
                 } else {
-                    let data = json!({"error_code": refusal.code.as_str(), "request_id": request_id});
+                    let data =
+                        json!({"error_code": refusal.code.as_str(), "request_id": request_id});
                     let error = json!({"code": REFUSED, "message": text, "data": data});
                     json!({"jsonrpc": "2.0", "id": id, "error": error})
                 }

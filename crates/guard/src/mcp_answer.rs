@@ -6,11 +6,11 @@
 use serde_json::Value;
 
 use clampd_detect::Place;
-use clampd_model::{Surface, Tool, ToolCategory};
+use clampd_model::{Action, Surface, Tool, ToolCategory};
 
 use crate::{
-    Decision, ErrorCode, Guard, Refusal, Snapshot, decide::judge_text, json::parse_strict,
-    leaves::leaves_of, record, respond::Watching,
+    Decision, ErrorCode, Guard, Refusal, Snapshot, consult::Asked, decide::judge_text,
+    json::parse_strict, leaves::leaves_of, respond::Watching,
 };
 
 /// What an exchange asked for, as far as it matters for the answer.
@@ -84,12 +84,13 @@ impl Guard {
         value: &Value,
     ) -> Result<Option<Decision>, Refusal> {
         let findings = self.find_in_response(watching.answer.tool.as_ref(), value)?;
-        let pii = &mut watching.event.response.get_or_insert_default().pii;
-        for (kind, count) in record::sensitive_counts(&findings) {
-            let total = pii.entry(kind).or_default();
-            *total = total.saturating_add(count);
-        }
+        watching.note_sensitive(&findings);
         let decision = judge_text(snapshot.settings(), &findings);
+        let decision = match &watching.answer.tool {
+            Some(tool) => Asked::about(Action::Respond, &watching.admitted, tool)
+                .of_policies(snapshot, decision),
+            None => decision,
+        };
         Ok((!decision.verdict.lets_pass()).then_some(decision))
     }
 
@@ -98,10 +99,11 @@ impl Guard {
         let Some(name) = tool.get("name").and_then(Value::as_str) else {
             return false;
         };
-        let caller = &watching.admitted.caller;
-        let callable = snapshot
-            .tool(name)
-            .is_some_and(|known| caller.holds(&known.scope));
+        let admitted = &watching.admitted;
+        let callable = snapshot.tool(name).is_some_and(|known| {
+            admitted.caller.holds(&known.scope)
+                && Asked::about(Action::List, admitted, known).is_permitted(snapshot)
+        });
         let place = Place {
             surface: Surface::Descriptor,
             tool: name,

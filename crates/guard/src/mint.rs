@@ -49,7 +49,7 @@ pub(crate) fn start(
                 degraded: false,
             })
         }),
-        Mint::Exchange => Ok(MintStart::Ask(exchange(config, call))),
+        Mint::Exchange => exchange(config, call).map(MintStart::Ask),
     }
 }
 
@@ -101,15 +101,17 @@ pub(crate) fn finish(
     }
 }
 
-fn exchange(config: &Config, call: &JudgedCall) -> Callout {
-    let caller = &call.admitted.caller;
+fn exchange(config: &Config, call: &JudgedCall) -> Result<Callout, Refusal> {
+    let jwt = call.admitted.caller.jwt.as_ref().ok_or_else(|| {
+        ErrorCode::MissingJwt.because("the control plane signs for nobody without a JWT")
+    })?;
     let mut form = Form::default();
     form.add("grant_type", GRANT_TYPE);
-    form.add("subject_token", caller.jwt.expose());
+    form.add("subject_token", jwt.expose());
     form.add("subject_token_type", JWT_TYPE);
     form.add("tool", &call.tool.name);
     form.add("call_binding", &call.call_binding);
-    form.add("scope", &call.tool.scope);
+    form.add("scope", call.scope());
     if let Some(session) = &call.admitted.meta.session_id {
         form.add("session_id", session);
     }
@@ -129,12 +131,12 @@ fn exchange(config: &Config, call: &JudgedCall) -> Callout {
             format!("Bearer {}", config.control_plane.key.expose()),
         ),
     ];
-    Callout {
+    Ok(Callout {
         cluster: config.control_plane.cluster.clone(),
         headers,
         body: form.0.into_bytes(),
         timeout_ms: config.control_plane.timeout_ms,
-    }
+    })
 }
 
 fn sign_here(
@@ -147,17 +149,14 @@ fn sign_here(
         ErrorCode::ControlPlaneUnavailable.because("this proxy has no key to mint with")
     })?;
     let Tool {
-        audience,
-        scope,
-        binding,
-        ..
+        audience, binding, ..
     } = &call.tool;
     let iat = now / 1_000_000;
     let claims = MicroTokenClaims {
         iss: ISSUER.to_owned(),
         aud: audience.clone(),
         sub: call.admitted.caller.agent.clone(),
-        scope: scope.clone(),
+        scope: call.scope().to_owned(),
         iat,
         exp: iat + MICRO_TOKEN_TTL_SECONDS,
         jti: call.admitted.meta.jti.clone(),

@@ -4,9 +4,11 @@ use clampd_model::{AuditEvent, Tool, Verdict};
 
 use crate::{
     ErrorCode, HeaderChanges, Judgement, McpDenial, Micros, Refusal, Reply, Snapshot, Step,
+    admit::Endpoint,
     identity::{AGENT_TOKEN_HEADER, AUTHORIZATION, KEY_HEADER, TokenHeader},
     mcp::Denier,
     mcp_answer::McpAnswer,
+    model::RuledCalls,
     record,
     respond::Watching,
     tool_call::{Admitted, JudgedCall, Outlet},
@@ -14,6 +16,22 @@ use crate::{
 
 /// Where the micro-token goes when `authorization` is the upstream's own.
 const TOKEN_HEADER: &str = "x-clampd-token";
+
+/// Headers that are for us alone.
+pub(crate) const OURS: [&str; 4] = [
+    KEY_HEADER,
+    AGENT_TOKEN_HEADER,
+    TOKEN_HEADER,
+    "x-ag-authorized-tools",
+];
+
+/// Headers that tools may read and a model's provider has no business with.
+pub(crate) const OF_THE_MESH: [&str; 4] = [
+    "x-ag-session",
+    "x-clampd-delegation-chain",
+    "x-clampd-delegation-trace",
+    "x-clampd-delegation-confidence",
+];
 
 /// A request that may go on, and who says no for it should its answer be stopped.
 pub(crate) struct Going {
@@ -35,6 +53,14 @@ impl Going {
             tool: None,
             token: None,
             verdict: Verdict::Allow,
+        }
+    }
+
+    /// A request to a model.
+    pub(crate) fn to_model(admitted: Admitted, event: AuditEvent, verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            ..Self::without_token(admitted, event, Denier::for_nobody(McpDenial::Http))
         }
     }
 
@@ -76,15 +102,13 @@ pub(crate) fn go_on(going: Going, now: Micros) -> Step {
     } = going;
     let mut headers = HeaderChanges {
         // An answer that is encoded could not be looked at.
-        remove: vec![
-            KEY_HEADER,
-            AGENT_TOKEN_HEADER,
-            TOKEN_HEADER,
-            "x-ag-authorized-tools",
-            "accept-encoding",
-        ],
+        remove: vec!["accept-encoding"],
         set: Vec::new(),
     };
+    headers.remove.extend(OURS);
+    if matches!(admitted.endpoint, Endpoint::Model(_)) {
+        headers.remove.extend(OF_THE_MESH);
+    }
     let ours = admitted.caller.came_in == TokenHeader::Authorization;
     match (token, ours) {
         (Some(token), true) => headers.set.push((AUTHORIZATION, format!("Bearer {token}"))),
@@ -97,6 +121,7 @@ pub(crate) fn go_on(going: Going, now: Micros) -> Step {
         answer: McpAnswer { tool },
         denier,
         event: record::end(event, now),
+        calls: RuledCalls::default(),
         sent_at: now,
     };
     Step::Done(Box::new(Judgement {
@@ -138,12 +163,33 @@ pub(crate) fn recorded(
 ) -> Step {
     let event = record::begin(admitted, snapshot, admitted.endpoint.action());
     let event = record::end(record::with_refusal(event, refusal), now);
-    stopped(refusal.reply(&admitted.meta.request_id), vec![event])
+    let reply = admitted
+        .endpoint
+        .refusal(refusal, &admitted.meta.request_id);
+    stopped(reply, vec![event])
 }
 
-/// A refusal of a caller that is not known.
-pub(crate) fn refuse(refusal: &Refusal, request_id: &str) -> Step {
-    stopped(refusal.reply(request_id), Vec::new())
+/// A refusal of a caller that is not known, in the language of where it came.
+pub(crate) fn refuse(endpoint: Option<Endpoint>, refusal: &Refusal, request_id: &str) -> Step {
+    let reply = match endpoint {
+        Some(endpoint) => endpoint.refusal(refusal, request_id),
+        None => refusal.reply(request_id),
+    };
+    stopped(reply, Vec::new())
+}
+
+/// A request that goes on unread, and its answer comes back so: only what is for us comes off.
+pub(crate) fn unread() -> Step {
+    Step::Done(Box::new(Judgement {
+        verdict: Verdict::Allow,
+        headers: HeaderChanges {
+            remove: OURS.to_vec(),
+            set: Vec::new(),
+        },
+        reply: None,
+        events: Vec::new(),
+        watching: None,
+    }))
 }
 
 /// An answer that judges nothing.

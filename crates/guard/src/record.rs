@@ -16,7 +16,7 @@ pub(crate) fn begin(admitted: &Admitted, snapshot: &Snapshot, action: &str) -> A
     AuditEvent {
         event_id: meta.request_id.clone(),
         request_id: meta.request_id.clone(),
-        trace_id: meta.trace_id.clone(),
+        trace_id: meta.trace_id().map(str::to_owned),
         org_id: caller.org_id.clone(),
         agent_id: caller.agent.to_string(),
         agent_name: caller.name.clone(),

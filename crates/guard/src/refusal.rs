@@ -71,6 +71,8 @@ error_codes! {
     UnsupportedEncoding = 415 "unsupported_encoding",
     /// The tool is not in the catalogue.
     ToolNotRegistered = 422 "tool_not_registered",
+    /// The upstream's answer is in no form that can be judged.
+    UnreadableAnswer = 502 "unreadable_answer",
     /// No bundle is in force.
     NotReady = 503 "not_ready",
     /// The control plane is needed and does not answer.

@@ -20,12 +20,20 @@ impl Reply {
     pub fn json<T: Serialize>(status: u16, body: &T) -> Self {
         Self {
             status,
+            // Structs of strings, numbers and JSON values always serialise.
+            ..Self::json_bytes(serde_json::to_vec(body).unwrap_or_default())
+        }
+    }
+
+    /// An answer that is JSON already.
+    pub(crate) fn json_bytes(body: Vec<u8>) -> Self {
+        Self {
+            status: 200,
             headers: vec![
                 ("content-type", "application/json".to_owned()),
                 ("cache-control", "no-store".to_owned()),
             ],
-            // Structs of strings, numbers and JSON values always serialise.
-            body: serde_json::to_vec(body).unwrap_or_default(),
+            body,
         }
     }
 }

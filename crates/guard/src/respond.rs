@@ -1,14 +1,19 @@
 //! What comes back from an upstream: looked at before the caller sees it.
 
+use clampd_detect::Findings;
 use clampd_model::{AuditEvent, ObservedResponse};
 
 use crate::{
-    ErrorCode, Guard, Micros, Refusal, Reply, Snapshot,
+    Decision, ErrorCode, Guard, Micros, Refusal, Reply, Snapshot,
+    admit::Endpoint,
+    format::Format,
     identity::may_act,
     mcp::{Denier, Stage},
     mcp_answer::{McpAnswer, Ruling},
+    model::{Hearing, RuledCalls},
     record,
     sse::{Event, SseReader},
+    stream::ModelStream,
     tool_call::Admitted,
 };
 
@@ -19,6 +24,7 @@ pub struct Watching {
     pub(crate) answer: McpAnswer,
     pub(crate) denier: Denier,
     pub(crate) event: AuditEvent,
+    pub(crate) calls: RuledCalls,
     pub(crate) sent_at: Micros,
 }
 
@@ -55,6 +61,8 @@ pub struct Collecting {
 #[derive(Debug)]
 pub struct Streaming {
     watching: Watching,
+    /// The model's answer, where a model answers.
+    model: Option<(Format, ModelStream)>,
     reader: SseReader,
     status: u16,
     bytes: u64,
@@ -65,8 +73,8 @@ pub struct Streaming {
 /// A judged body.
 #[derive(Debug)]
 pub struct ResponseJudgement {
-    /// The body to give in place of what came; `None` leaves it as it is.
-    pub body: Option<Vec<u8>>,
+    /// The status and body to give in place of what came; `None` leaves it as it is.
+    pub instead: Option<Reply>,
     /// What is to be remembered.
     pub events: Vec<AuditEvent>,
 }
@@ -84,6 +92,38 @@ impl Watching {
     /// What is to be remembered of an exchange whose answer never came whole.
     pub fn abandoned(self) -> AuditEvent {
         self.event
+    }
+
+    /// Adds what was found of personal data and secrets.
+    pub(crate) fn note_sensitive(&mut self, findings: &Findings) {
+        let pii = &mut self.event.response.get_or_insert_default().pii;
+        for (kind, count) in record::sensitive_counts(findings) {
+            let total = pii.entry(kind).or_default();
+            *total = total.saturating_add(count);
+        }
+    }
+
+    fn model(&self) -> Option<Format> {
+        match self.admitted.endpoint {
+            Endpoint::Model(format) => Some(format),
+            _ => None,
+        }
+    }
+
+    fn deny(&self, decision: &Decision) -> Reply {
+        let id = &self.admitted.meta.request_id;
+        match self.model() {
+            Some(format) => format.error(&decision.refusal(), id),
+            None => self.denier.deny(Stage::Answer, decision, id),
+        }
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Reply {
+        let id = &self.admitted.meta.request_id;
+        match self.model() {
+            Some(format) => format.error(refusal, id),
+            None => self.denier.refuse(Stage::Answer, refusal, id),
+        }
     }
 
     fn ended(self, status: u16, bytes: u64, now: Micros) -> AuditEvent {
@@ -130,9 +170,12 @@ impl Guard {
             .unwrap_or_default()
             .trim();
         if media_type.eq_ignore_ascii_case("text/event-stream") {
+            let bytes_max = self.config().body_bytes_max;
+            let model = watching.model();
             return ResponseStep::Stream(Box::new(Streaming {
                 watching,
-                reader: SseReader::new(self.config().body_bytes_max),
+                model: model.map(|format| (format, ModelStream::new(format, bytes_max))),
+                reader: SseReader::new(bytes_max),
                 status: head.status,
                 bytes: 0,
                 is_cut: false,
@@ -154,38 +197,40 @@ impl Guard {
             Ok(_) if body.len() > self.config().body_bytes_max => {
                 Ruling::Refuse(ErrorCode::PayloadTooLarge.because("the answer is too large"))
             }
-            Ok(snapshot) => self.rule_on_answer(snapshot, &mut watching, body),
+            Ok(snapshot) => match watching.model() {
+                Some(format) => {
+                    let mut hearing = Hearing {
+                        guard: self,
+                        snapshot,
+                        watching: &mut watching,
+                        format,
+                        now,
+                    };
+                    self.rule_on_model_answer(&mut hearing, head.status, body)
+                }
+                None => self.rule_on_answer(snapshot, &mut watching, body),
+            },
             Err(refusal) => Ruling::Refuse(refusal),
         };
         let body_bytes = body.len() as u64;
-        let request_id = watching.admitted.meta.request_id.clone();
-        let body = match ruling {
+        let instead = match ruling {
             Ruling::Pass => None,
-            Ruling::Rewrite(body) => Some(body),
+            Ruling::Rewrite(body) => Some(Reply {
+                status: head.status,
+                ..Reply::json_bytes(body)
+            }),
             Ruling::Deny(decision) => {
                 watching.event = record::with_decision(watching.event, &decision);
-                Some(
-                    watching
-                        .denier
-                        .deny(Stage::Answer, &decision, &request_id)
-                        .body,
-                )
+                Some(watching.deny(&decision))
             }
             Ruling::Refuse(refusal) => {
                 watching.event = record::with_refusal(watching.event, &refusal);
-                Some(
-                    watching
-                        .denier
-                        .refuse(Stage::Answer, &refusal, &request_id)
-                        .body,
-                )
+                Some(watching.refuse(&refusal))
             }
         };
-        let event = watching.ended(head.status, body_bytes, now);
-        ResponseJudgement {
-            body,
-            events: vec![event],
-        }
+        let mut events = std::mem::take(&mut watching.calls.events);
+        events.push(watching.ended(head.status, body_bytes, now));
+        ResponseJudgement { instead, events }
     }
 }
 
@@ -225,9 +270,27 @@ impl Streaming {
         piece
     }
 
-    /// What is to be remembered at the end of the stream.
-    pub fn end(self, now: Micros) -> AuditEvent {
-        self.watching.ended(self.status, self.bytes, now)
+    /// The stream is over: gives what is still to be told, and what is to be remembered.
+    pub fn end(mut self, guard: &Guard, snapshot: Option<&Snapshot>, now: Micros) -> Piece {
+        let mut piece = Piece::default();
+        if !self.is_cut
+            && let Ok(snapshot) = in_force(snapshot, &self.watching.admitted, now)
+            && let Some((format, model)) = &mut self.model
+        {
+            let mut hearing = Hearing {
+                guard,
+                snapshot,
+                watching: &mut self.watching,
+                format: *format,
+                now,
+            };
+            model.end(&mut hearing, &mut piece.bytes);
+        }
+        piece.events.append(&mut self.watching.calls.events);
+        piece
+            .events
+            .push(self.watching.ended(self.status, self.bytes, now));
+        piece
     }
 
     fn judge(
@@ -238,6 +301,21 @@ impl Streaming {
         piece: &mut Piece,
         now: Micros,
     ) {
+        if let Some((format, model)) = &mut self.model {
+            let mut hearing = Hearing {
+                guard,
+                snapshot,
+                watching: &mut self.watching,
+                format: *format,
+                now,
+            };
+            let read = model.push(event, &mut hearing, &mut piece.bytes);
+            piece.events.append(&mut self.watching.calls.events);
+            if let Err(refusal) = read {
+                self.cut(&refusal, piece, now);
+            }
+            return;
+        }
         let Some(data) = event.data.as_deref().filter(|data| !data.is_empty()) else {
             return event.write(&mut piece.bytes);
         };
@@ -252,8 +330,7 @@ impl Streaming {
             }
             Ruling::Deny(decision) => {
                 self.note(piece, now, |event| record::with_decision(event, &decision));
-                let id = &self.watching.admitted.meta.request_id;
-                let reply = self.watching.denier.deny(Stage::Answer, &decision, id);
+                let reply = self.watching.deny(&decision);
                 self.say_no(reply, piece);
             }
             Ruling::Refuse(refusal) => self.cut(&refusal, piece, now),
@@ -262,8 +339,7 @@ impl Streaming {
 
     fn cut(&mut self, refusal: &Refusal, piece: &mut Piece, now: Micros) {
         self.note(piece, now, |event| record::with_refusal(event, refusal));
-        let id = &self.watching.admitted.meta.request_id;
-        let reply = self.watching.denier.refuse(Stage::Answer, refusal, id);
+        let reply = self.watching.refuse(refusal);
         self.say_no(reply, piece);
         self.is_cut = true;
     }
@@ -271,13 +347,17 @@ impl Streaming {
     /// Gives the one who waits its answer, a denial, and ends the stream for it. Where nobody
     /// waits the event is left out and the stream goes on.
     fn say_no(&mut self, reply: Reply, piece: &mut Piece) {
-        if self.watching.denier.is_for_nobody() {
+        if self.watching.denier.is_for_nobody() && self.model.is_none() {
             return;
         }
         self.is_cut = true;
-        let data = String::from_utf8(reply.body).ok();
+        let kind = match self.watching.model() {
+            Some(Format::Messages | Format::Responses) => "error",
+            _ => "",
+        };
         Event {
-            data,
+            kind: kind.to_owned(),
+            data: String::from_utf8(reply.body).ok(),
             ..Event::default()
         }
         .write(&mut piece.bytes);
@@ -305,9 +385,7 @@ fn in_force<'s>(
 }
 
 fn replaced(watching: Watching, refusal: &Refusal, status: u16, now: Micros) -> ResponseStep {
-    let reply = watching
-        .denier
-        .refuse(Stage::Answer, refusal, &watching.admitted.meta.request_id);
+    let reply = watching.refuse(refusal);
     let event = record::with_refusal(watching.event.clone(), refusal);
     let event = Watching { event, ..watching }.ended(status, 0, now);
     ResponseStep::Replace(reply, vec![event])

@@ -1,12 +1,13 @@
 //! `/v1/scan-input`, `/v1/scan-output` and `/v1/inspect`: texts and answers by themselves.
 
 use clampd_detect::{Findings, Place};
-use clampd_model::{ObservedResponse, Surface, ToolCategory, Verdict};
+use clampd_model::{Action, ObservedResponse, Surface, ToolCategory, Verdict};
 use clampd_token::sha256_hex;
 
 use crate::{
     ErrorCode, Guard, HeaderChanges, Judgement, Micros, Refusal, Snapshot,
     admit::Endpoint,
+    consult::{Asked, prompt_tool},
     decide::judge_text,
     leaves::Leaves,
     record,
@@ -38,6 +39,11 @@ impl Guard {
         };
         let findings = self.find(&place, &Leaves::text(&text))?;
         let decision = judge_text(snapshot.settings(), &findings);
+        let decision = if is_output {
+            decision
+        } else {
+            Asked::about(Action::Prompt, admitted, &prompt_tool()).of_policies(snapshot, decision)
+        };
         let allowed = decision.verdict.lets_pass();
         let event = record::begin(admitted, snapshot, admitted.endpoint.action());
         let mut event = record::with_decision(event, &decision);
@@ -93,8 +99,15 @@ impl Guard {
         let scope_token = fields
             .optional_string("scope_token")?
             .filter(|t| !t.is_empty());
-        let findings = self.find_in_response(snapshot.tool(&tool), &response_data)?;
+        let known = snapshot.tool(&tool);
+        let findings = self.find_in_response(known, &response_data)?;
         let decision = judge_text(snapshot.settings(), &findings);
+        let decision = match known {
+            Some(known) => {
+                Asked::about(Action::Respond, admitted, known).of_policies(snapshot, decision)
+            }
+            None => decision,
+        };
         let event = record::begin(admitted, snapshot, admitted.endpoint.action());
         let mut event = record::with_decision(event, &decision);
         event.tool_name = tool;

@@ -3,7 +3,7 @@
 use clampd_model::{AuditEvent, Verdict};
 
 use crate::{
-    forward::Forwarding, mint::Minting, reply::Reply, respond::Watching, tool_call::Admitted,
+    Mode, forward::Forwarding, mint::Minting, reply::Reply, respond::Watching, tool_call::Admitted,
 };
 
 /// Unix time in microseconds.
@@ -14,6 +14,9 @@ pub type Micros = u64;
 #[derive(Debug, Clone, Default)]
 pub struct Head {
     headers: Vec<(String, Vec<u8>)>,
+    peer: Option<String>,
+    /// The mode that the request's route names.
+    route_mode: Option<Vec<u8>>,
 }
 
 impl Head {
@@ -22,7 +25,41 @@ impl Head {
 
     /// Takes a request's headers.
     pub fn new(headers: Vec<(String, Vec<u8>)>) -> Self {
-        Self { headers }
+        Self {
+            headers,
+            peer: None,
+            route_mode: None,
+        }
+    }
+
+    /// The same, come over a connection whose peer showed a certificate with this URI, which
+    /// Envoy's TLS has found good.
+    #[must_use]
+    pub fn from_peer(self, uri: Option<String>) -> Self {
+        Self { peer: uri, ..self }
+    }
+
+    /// The URI of the peer's certificate.
+    pub(crate) fn peer(&self) -> Option<&str> {
+        self.peer.as_deref()
+    }
+
+    /// The same head on a route that names its mode.
+    #[must_use]
+    pub fn on_route(self, mode: Option<Vec<u8>>) -> Self {
+        Self {
+            route_mode: mode,
+            ..self
+        }
+    }
+
+    /// The mode of the request: what its route names, else `default`. None for a name that means
+    /// nothing.
+    pub(crate) fn mode(&self, default: Mode) -> Option<Mode> {
+        match &self.route_mode {
+            Some(name) => Mode::named(name),
+            None => Some(default),
+        }
     }
 
     /// The value of a header, if it is there once and is UTF-8. One that is there twice has no

@@ -1,13 +1,14 @@
 //! Tool calls: read from a body, judged, and what is kept of them until they are answered.
 
 use clampd_detect::{Findings, Place};
-use clampd_model::{AuditEvent, Surface, Tool, ToolCategory, Verdict};
+use clampd_model::{Action, AuditEvent, Surface, Tool, ToolCategory, Verdict};
 use clampd_token::call_binding;
 use serde_json::{Map, Value};
 
 use crate::{
     Decision, ErrorCode, Guard, Micros, Refusal, Snapshot,
     admit::{Endpoint, Meta},
+    consult::Asked,
     decide::judge_call,
     delegation::Delegation,
     forward::Target,
@@ -17,6 +18,7 @@ use crate::{
     mcp::Denier,
     record,
     reply::{ProxyResponse, Reply},
+    rest::RestHead,
 };
 
 /// A request whose sender is known.
@@ -27,6 +29,8 @@ pub(crate) struct Admitted {
     pub(crate) meta: Meta,
     /// `Mcp-Method` and `Mcp-Name`, where they were sent; unreadable ones are empty.
     pub(crate) mcp_names: (Option<String>, Option<String>),
+    /// What the head of a REST call says.
+    pub(crate) rest: Option<RestHead>,
 }
 
 /// A tool call as its caller put it.
@@ -191,7 +195,8 @@ impl Guard {
         let Admitted { caller, meta, .. } = &admitted;
         meta.delegation.check(snapshot, &caller.agent)?;
         let findings = self.find_in_call(tool, call)?;
-        let decision = judge_call(snapshot, caller, tool, &meta.delegation, &findings);
+        let asked = Asked::about(Action::Call, &admitted, tool).with_params(&call.params);
+        let decision = judge_call(snapshot, &asked, &findings);
         let event = record::begin(&admitted, snapshot, action);
         let event = record::with_params(event, &tool.name, &call.params);
         let mut event = record::with_decision(event, &decision);
@@ -200,7 +205,7 @@ impl Guard {
             .as_ref()
             .map(|p| clampd_token::sha256_hex(p.as_bytes()));
         event.scope_requested = Some(tool.scope.clone());
-        event.scope_granted = decision.verdict.lets_pass().then(|| tool.scope.clone());
+        event.scope_granted.clone_from(&decision.scope);
         Ok(JudgedCall {
             call_binding: call_binding(&call.tool, &call.params),
             tool: tool.clone(),
@@ -251,6 +256,11 @@ impl Guard {
 }
 
 impl JudgedCall {
+    /// The scope that its token is for.
+    pub(crate) fn scope(&self) -> &str {
+        self.decision.scope.as_deref().unwrap_or(&self.tool.scope)
+    }
+
     /// The answer to a caller of `/v1/proxy` or `/v1/verify`.
     pub(crate) fn reply(
         &self,

@@ -1,6 +1,19 @@
-//! The pipeline of one judgement, in words for a log. Never the text that matched.
+//! One judgement in words for a log, and as a note for Envoy's access log. Never the text that
+//! matched.
 
 use clampd_model::{AuditEvent, PolicyAction};
+
+/// What Envoy's access log may say of a judgement: JSON of one line.
+pub fn access_note(event: &AuditEvent) -> String {
+    let note = serde_json::json!({
+        "request_id": event.request_id,
+        "agent": event.agent_id,
+        "tool": event.tool_name,
+        "action": event.policy_action.as_str(),
+        "rules": event.matched_rules,
+    });
+    note.to_string()
+}
 
 /// The lines of one judgement: what was classified, decided, scoped, answered and recorded.
 pub fn pipeline_lines(event: &AuditEvent) -> Vec<String> {

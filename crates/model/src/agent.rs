@@ -106,6 +106,12 @@ pub struct Agent {
     pub credential: Credential,
     /// What it may do at most: scopes such as `db:read`, or patterns such as `db:*` and `*`.
     pub scopes: Vec<String>,
+    /// The groups that policies know it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// What it is for, in a few words that policies may ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
 }
 
 /// How an agent's JWT is verified. In JSON an object whose `alg` is `HS256` or `EdDSA`.

@@ -21,7 +21,9 @@ pub use bundle::{
 };
 pub use claims::{AgentClaims, MICRO_TOKEN_TTL_SECONDS, MicroTokenClaims, TrustLevel};
 pub use finding::{Decoding, Decodings, Finding, Surface, SurfaceSet};
-pub use policy::{Condition, Effect, Policy};
+pub use policy::{
+    Action, Actions, Effect, EntityKind, Expr, Field, InvalidExpr, Mode, ParameterKind, Policy,
+};
 pub use risk::{Classification, RiskLevel, RiskScore, Severity};
 pub use secret::Secret;
 pub use tool::{Tool, ToolCategory, scope_covers};

@@ -64,6 +64,16 @@ impl RiskScore {
         self.0
     }
 
+    /// The number in ten-thousandths, as decimals with four places are kept.
+    pub fn ten_thousandths(self) -> i64 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "0 to 10000, and rounded before"
+        )]
+        let whole = (self.0.clamp(0.0, 1.0) * 10_000.0).round() as i64;
+        whole
+    }
+
     /// The risk of two independent dangers together: `1 - (1-a)(1-b)`.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

@@ -115,6 +115,18 @@ pub fn audit_chain_hash(previous: &str, columns: Vec<Value>) -> String {
     sha256_hex(format!("{previous}{}", canonical_json(&Value::Array(columns))).as_bytes())
 }
 
+/// An event as a line of an export: the one way to write it, with its columns in their order and
+/// `chain_hash` last.
+pub fn audit_line(columns: &[Value], chain_hash: &str) -> String {
+    let chain_hash = Value::from(chain_hash);
+    let names = AUDIT_CHAIN_COLUMNS.iter().chain(&["chain_hash"]);
+    let cells: Vec<String> = names
+        .zip(columns.iter().chain([&chain_hash]))
+        .map(|(name, value)| format!("\"{name}\":{value}"))
+        .collect();
+    format!("{{{}}}", cells.join(","))
+}
+
 /// A walk along the chain, event by event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditWalk {

@@ -18,8 +18,8 @@ pub use agent_jwt::{
 };
 pub use audit_trail::{
     AUDIT_CHAIN_COLUMNS, AUDIT_KEY_ID, AuditBroken, AuditStatement, AuditStatementKind,
-    AuditStatementUnsigned, AuditWalk, audit_chain_hash, derive_audit_key, sign_audit_statement,
-    verify_audit_statement,
+    AuditStatementUnsigned, AuditWalk, audit_chain_hash, audit_line, derive_audit_key,
+    sign_audit_statement, verify_audit_statement,
 };
 pub use bundle::{BundleSignatureError, sign_bundle, verify_bundle};
 pub use canonical::{call_binding, canonical_json, sha256_hex, tool_binding};

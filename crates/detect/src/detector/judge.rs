@@ -83,7 +83,8 @@ impl<'d> Judge<'d> {
                     continue;
                 };
                 let mentioned = rule.form == Form::Order && prose.mentions(seen.0);
-                if self.context.admits(rule) && fits(rule, &prose) && !mentioned {
+                let fits = fits(rule, &prose) || self.stands_out(rule, &prose, seen.0);
+                if self.context.admits(rule) && fits && !mentioned {
                     self.note(rule, Some(seen), decodings, collected);
                 }
             }
@@ -136,11 +137,16 @@ impl<'d> Judge<'d> {
             let Some(at) = of_rule.first().map(|gate| gate.rule) else {
                 continue;
             };
-            let Some(rule) = self.rule(at).filter(|rule| fits(rule, read.prose)) else {
+            let Some(rule) = self.rule(at) else {
                 continue;
             };
+            let fits = fits(rule, read.prose);
+            if !fits && !self.looks_closely(rule, read.prose) {
+                continue;
+            }
             let nears = near::of_rule(&nears, at);
             let found = self.matches(rule, at, of_rule, nears, read);
+            let found = found.filter(|(at, _)| fits || self.stands_out(rule, read.prose, *at));
             self.note(rule, found, decodings, collected);
         }
     }
@@ -177,6 +183,17 @@ impl<'d> Judge<'d> {
         let first = gates.next()?;
         let others = if rule.counts() { gates.count() } else { 0 };
         Some((first.start, 1 + narrow(others)))
+    }
+
+    /// Whether a rule for bare texts is looked for in a sentence too. It is in values alone: what
+    /// a person or a model says goes into no statement as it is, nor does a document.
+    fn looks_closely(&self, rule: &Rule, prose: &Prose<'_>) -> bool {
+        rule.form == Form::Bare && self.context.surface == Surface::Params && !prose.is_document()
+    }
+
+    /// Whether what such a rule found in a sentence is no part of it.
+    fn stands_out(&self, rule: &Rule, prose: &Prose<'_>, offset: u32) -> bool {
+        self.looks_closely(rule, prose) && !prose.goes_on_at(offset)
     }
 
     pub(super) fn rule(&self, at: u16) -> Option<&'d Rule> {

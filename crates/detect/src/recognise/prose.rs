@@ -18,6 +18,7 @@ const WORDS_MAX: usize = 96;
 pub(crate) struct Prose<'t> {
     text: &'t str,
     holds: OnceCell<bool>,
+    document: OnceCell<bool>,
 }
 
 impl<'t> Prose<'t> {
@@ -25,7 +26,13 @@ impl<'t> Prose<'t> {
         Self {
             text,
             holds: OnceCell::new(),
+            document: OnceCell::new(),
         }
+    }
+
+    /// Whether it has as many lines as a document or a listing.
+    pub(crate) fn is_document(&self) -> bool {
+        *self.document.get_or_init(|| is_document(self.text))
     }
 
     /// Whether it is.
@@ -35,6 +42,20 @@ impl<'t> Prose<'t> {
 }
 
 impl Prose<'_> {
+    /// Whether what stands at `offset` is part of a sentence too: most of the next few words are
+    /// plain. Words before it prove nothing, since whoever sends a payload writes them.
+    pub(crate) fn goes_on_at(&self, offset: u32) -> bool {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let behind = self.text.get(offset..).unwrap_or_default();
+        let mut plain = 0;
+        let mut words = 0;
+        for word in behind.split_ascii_whitespace().take(WORDS_BEHIND) {
+            words += 1;
+            plain += usize::from(is_plain(word));
+        }
+        plain * 2 > words || behind.chars().take(12).all(is_unspaced)
+    }
+
     /// Whether the text is a sentence that speaks about what stands at `offset` instead of doing
     /// it: it is quoted there, or introduced as an example, and the sentence asks or explains.
     pub(crate) fn mentions(&self, offset: u32) -> bool {
@@ -71,6 +92,9 @@ impl Prose<'_> {
     }
 }
 
+/// Words behind a place that tell whether a sentence goes on there.
+const WORDS_BEHIND: usize = 4;
+
 /// The longest text that is taken for a question about an attack.
 const MENTION_BYTES_MAX: usize = 400;
 
@@ -94,6 +118,10 @@ fn is_prose(text: &str) -> bool {
             unspaced += word.chars().filter(|c| is_unspaced(*c)).count();
         }
     }
+    let statement = STATEMENTS.iter().any(|begin| text.starts_with(begin));
+    if text.contains("case when ") && !statement {
+        return is_document(text);
+    }
     unspaced >= UNSPACED_LETTERS_MIN
         || longest >= SENTENCE_WORDS_MIN
         || (plain >= PLAIN_WORDS_MIN && plain * 100 >= words * 55)
@@ -105,6 +133,11 @@ fn is_document(text: &str) -> bool {
     let ends = text.bytes().filter(|b| *b == b'\n');
     ends.take(LINES_MAX + 1).count() > LINES_MAX || text.contains("```")
 }
+
+/// How whole statements begin: what stands in them is theirs.
+const STATEMENTS: &[&str] = &[
+    "alter ", "create ", "insert ", "select ", "update ", "with ",
+];
 
 /// Words of statements, which make no sentence.
 const STATEMENT_WORDS: &[&str] = &[

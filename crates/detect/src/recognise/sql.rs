@@ -193,6 +193,70 @@ pub(super) fn recognise_query(text: &str, signals: &mut Signals) {
         if changes && !is_bounded(statement) {
             signals.put(Signal::SqlUnbounded, 0);
         }
+        if is_opened(statement) {
+            signals.put(Signal::SqlOpened, 0);
+        }
+    }
+}
+
+/// Whether an `or` behind the statement's condition is followed by what is always true: the
+/// condition before it then counts for nothing.
+fn is_opened(statement: &[Token<'_>]) -> bool {
+    let behind = skip(statement, |token| {
+        !(token.is_word("where") || token.is_word("having") || token.is_word("on"))
+    });
+    let mut rest = behind;
+    while let [first, after @ ..] = rest {
+        if (first.is_word("or") || first.is_word("||")) && is_always_true(after) {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
+/// Whether the condition that begins here is true for every row.
+fn is_always_true(condition: &[Token<'_>]) -> bool {
+    let condition = skip(condition, |token| matches!(token, Token::Open));
+    let ends = |rest: &[Token<'_>]| {
+        rest.first().is_none_or(|next| {
+            matches!(
+                next,
+                Token::Close | Token::Semicolon | Token::Comment(_) | Token::End
+            ) || next.is_connective()
+                || ["order", "limit", "group", "union"]
+                    .iter()
+                    .any(|word| next.is_word(word))
+        })
+    };
+    match condition {
+        [a, Token::Comparison("=" | "<=" | ">="), b, rest @ ..] => {
+            (a.is_literal() || matches!(a, Token::Word(_))) && a.same_as(b) && ends(rest)
+        }
+        [
+            Token::Number(a),
+            Token::Comparison(sign),
+            Token::Number(b),
+            rest @ ..,
+        ] => {
+            let (a, b) = (a.parse::<f64>(), b.parse::<f64>());
+            let (Ok(a), Ok(b)) = (a, b) else {
+                return false;
+            };
+            ends(rest)
+                && match *sign {
+                    "<" => a < b,
+                    ">" => a > b,
+                    "<>" | "!=" => (a - b).abs() > f64::EPSILON,
+                    _ => false,
+                }
+        }
+        [a, op, b, rest @ ..] if op.is_word("like") => a.is_literal() && a.same_as(b) && ends(rest),
+        [op, b, rest @ ..] if op.is_word("not") => {
+            (b.is_word("false") || matches!(b, Token::Number("0"))) && ends(rest)
+        }
+        [a, rest @ ..] => (a.is_word("true") || a.is_true()) && ends(rest),
+        [] => false,
     }
 }
 
@@ -204,12 +268,11 @@ fn is_bounded(statement: &[Token<'_>]) -> bool {
             .iter()
             .any(|t| t.is_word("limit") || t.is_word("using") || t.is_word("join"));
     };
-    match statement.get(condition + 1..).unwrap_or_default() {
-        [a, Token::Comparison("="), b] if a.is_literal() => a != b,
-        [a] => !(a.is_word("true") || a.is_true()),
-        [] => false,
-        _ => true,
-    }
+    let condition = statement.get(condition + 1..).unwrap_or_default();
+    let alone = !condition
+        .iter()
+        .any(|token| token.is_word("and") || token.is_word("&&"));
+    !(condition.is_empty() || is_opened(statement) || (alone && is_always_true(condition)))
 }
 
 #[cfg(test)]
@@ -274,11 +337,37 @@ mod tests {
     }
 
     #[test]
+    fn conditions_that_an_or_makes_true_are_seen() {
+        for query in [
+            "select * from users where id = 5 or 1=1",
+            "select * from users where name = 'x' or 'a'='a' -- ",
+            "select * from t where (a = 1 or true) order by b",
+            "select * from t where a = 1 or 2 > 1",
+            "select * from t where a = 1 or b = b limit 5",
+            "select * from t where a = 1 or not false",
+        ] {
+            assert_eq!(of(query, recognise_query), [Signal::SqlOpened], "{query}");
+        }
+        for query in [
+            "select * from t where 1=1 and a = 2",
+            "select * from t where a = 1 or b = 2",
+            "select * from t where a = 1 or b = 1 + 1",
+            "select * from t join u on t.id = u.id or t.name = u.name",
+            "select 1 or 1",
+        ] {
+            assert_eq!(of(query, recognise_query), [], "{query}");
+        }
+        let both = of("delete from t where id = 3 or 1=1", recognise_query);
+        assert_eq!(both, [Signal::SqlUnbounded, Signal::SqlOpened]);
+    }
+
+    #[test]
     fn statements_without_bounds_are_seen() {
         for query in [
             "delete from users",
             "select 1; update t set a=1",
             "delete from t where 1=1",
+            "delete from t where true",
         ] {
             assert_eq!(
                 of(query, recognise_query),

@@ -7,10 +7,14 @@
 )]
 
 mod alike;
+mod models;
+mod policies;
+mod routes;
 mod scene;
 
+use clampd_guard::{HeaderChanges, Reply};
 use clampd_model::Verdict;
-use scene::{Scene, call, jwt};
+use scene::{Scene, bearer, call, jwt};
 use serde_json::{Value, json};
 
 #[cfg(target_arch = "wasm32")]
@@ -347,6 +351,25 @@ fn a_forwarded_call_brings_the_tools_answer_unless_it_is_dangerous() {
     let (_, body) = scene.post("/v1/proxy", &forwarded);
     assert_eq!(body["denial"]["rule_id"], "answer-encoding");
 
+    // Part of the caller's trace, if that is one.
+    let trace = format!("00-{}-{}-01", "4b".repeat(16), "a1".repeat(8));
+    for (sent, wanted) in [(trace.as_str(), 1), ("00-4b-a1-01", 0), ("x\r\ny: z", 0)] {
+        let scene = Scene::new();
+        let mut headers = scene.headers();
+        headers.push(("traceparent", sent.to_owned()));
+        scene.send(
+            "POST",
+            "/v1/proxy",
+            headers,
+            forwarded.to_string().as_bytes(),
+        );
+        let pair = ("traceparent".to_owned(), sent.to_owned());
+        let carried = scene.last_call("sql").headers;
+        assert_eq!(carried.iter().filter(|h| **h == pair).count(), wanted);
+        let traced = scene.events().iter().any(|e| e.trace_id.is_some());
+        assert_eq!(traced, wanted == 1);
+    }
+
     // Verified only: nothing is forwarded.
     let scene = Scene::new();
     let (_, body) = scene.post("/v1/verify", &forwarded);
@@ -483,6 +506,83 @@ fn a_safe_mcp_call_goes_on_with_a_token_in_place_of_the_agents() {
     );
     assert!(changes.remove.contains(&"x-ag-agent-token"));
     assert!(!changes.remove.contains(&"authorization"));
+}
+
+const SCOUT: &str = "spiffe://cluster.local/ns/agents/sa/scout";
+
+/// A proxy that knows scout by its certificate, and a call over a connection of this peer.
+fn over_mtls(uri: &str, headers: Vec<(&str, String)>) -> (HeaderChanges, Option<Reply>) {
+    let peers = format!(r#""mint":"local","peers":{{"{SCOUT}":"scout"}}"#);
+    let message = tools_call(1, "database.query", json!({"sql": "SELECT 1"})).to_string();
+    let scene = Scene::with(&peers).over_mtls(uri);
+    scene.exchange("POST", "/mcp", headers, message.as_bytes())
+}
+
+#[test]
+fn a_peer_certificate_stands_for_its_agent() {
+    let subject = |headers: &HeaderChanges, name: &str| {
+        let (_, value) = headers.set.iter().find(|(n, _)| *n == name).unwrap();
+        scene::claims(value.trim_start_matches("Bearer "))["sub"].clone()
+    };
+    let (headers, reply) = over_mtls(SCOUT, vec![]);
+    assert!(reply.is_none());
+    assert_eq!(subject(&headers, "authorization"), "scout");
+
+    let foreign = || ("authorization", "Bearer the-server's-own".to_owned());
+    let (headers, reply) = over_mtls(SCOUT, vec![foreign()]);
+    assert!(reply.is_none());
+    assert_eq!(subject(&headers, "x-clampd-token"), "scout");
+    assert!(
+        !headers.remove.contains(&"authorization"),
+        "it is the server's"
+    );
+
+    let (headers, reply) = over_mtls(SCOUT, vec![("authorization", bearer("scout"))]);
+    assert!(reply.is_none());
+    assert_eq!(subject(&headers, "authorization"), "scout");
+}
+
+#[test]
+fn nobody_is_an_agent_by_another_certificate_or_by_a_header() {
+    let uri = || ("x-forwarded-client-cert", format!("URI={SCOUT}"));
+    for (peer, headers, code) in [
+        (
+            "spiffe://cluster.local/ns/agents/sa/scout2",
+            vec![],
+            "missing_jwt",
+        ),
+        (
+            "spiffe://cluster.local/ns/agents/sa",
+            vec![uri()],
+            "missing_jwt",
+        ),
+        (
+            "spiffe://other.domain/ns/agents/sa/scout",
+            vec![uri()],
+            "missing_jwt",
+        ),
+        ("", vec![uri()], "missing_jwt"),
+        // With a JWT, both must name the same agent.
+        (
+            SCOUT,
+            vec![("x-ag-agent-token", bearer("helper"))],
+            "invalid_jwt",
+        ),
+        (
+            SCOUT,
+            vec![("authorization", bearer("helper"))],
+            "invalid_jwt",
+        ),
+        (
+            SCOUT,
+            vec![("x-ag-agent-token", "Bearer x".into())],
+            "invalid_jwt",
+        ),
+    ] {
+        let (_, reply) = over_mtls(peer, headers.clone());
+        let body: Value = serde_json::from_slice(&reply.unwrap().body).unwrap();
+        assert_eq!(body["error_code"], code, "{peer} {headers:?}");
+    }
 }
 
 #[test]

@@ -20,8 +20,10 @@ pub(crate) struct Scene {
     snapshot: Option<Snapshot>,
     /// What is in force once a call-out has come back.
     later: Option<Snapshot>,
+    peer: Option<String>,
     exchange: Option<(u16, String)>,
     tool: (u16, String),
+    route_mode: Option<&'static str>,
     calls: RefCell<Vec<Callout>>,
     events: RefCell<Vec<AuditEvent>>,
     verdicts: RefCell<Vec<Verdict>>,
@@ -51,6 +53,10 @@ pub(crate) fn jwt_from(agent: &str, iss: &str) -> String {
         &claims,
         &agent_hmac_key(&Secret::new(format!("ags_{agent}"))),
     )
+}
+
+pub(crate) fn bearer(agent: &str) -> String {
+    format!("Bearer {}", jwt(agent))
 }
 
 /// The claims of a token, unverified.
@@ -94,12 +100,23 @@ impl Scene {
             guard: Guard::new(detector, config.unwrap()),
             snapshot: Some(snapshot(&["dead"], NOW / 1_000_000 + 3600)),
             later: None,
+            peer: None,
             exchange: Some((200, r#"{"access_token":"minted.by.exchange"}"#.into())),
             tool: (200, "{}".into()),
+            route_mode: None,
             calls: RefCell::default(),
             events: RefCell::default(),
             verdicts: RefCell::default(),
             watching: RefCell::default(),
+        }
+    }
+
+    /// The same under other policies, which have the compact form.
+    pub(crate) fn under(self, policies: &Value) -> Self {
+        let expires_at = NOW / 1_000_000 + 3600;
+        Self {
+            snapshot: Some(snapshot_with(&["dead"], expires_at, policies)),
+            ..self
         }
     }
 
@@ -110,9 +127,25 @@ impl Scene {
         }
     }
 
+    /// The peer shows a certificate with this URI.
+    pub(crate) fn over_mtls(self, uri: &str) -> Self {
+        Self {
+            peer: Some(uri.to_owned()),
+            ..self
+        }
+    }
+
     pub(crate) fn without_bundle(self) -> Self {
         Self {
             snapshot: None,
+            ..self
+        }
+    }
+
+    /// On a route that names its mode.
+    pub(crate) fn on_route(self, mode: &'static str) -> Self {
+        Self {
+            route_mode: Some(mode),
             ..self
         }
     }
@@ -177,7 +210,9 @@ impl Scene {
     ) -> (HeaderChanges, Option<Reply>) {
         let pseudo = [(":method", method.to_owned()), (":path", path.to_owned())];
         let all = pseudo.into_iter().chain(headers);
-        let head = Head::new(all.map(|(n, v)| (n.to_owned(), v.into_bytes())).collect());
+        let head = Head::new(all.map(|(n, v)| (n.to_owned(), v.into_bytes())).collect())
+            .from_peer(self.peer.clone())
+            .on_route(self.route_mode.map(|mode| mode.as_bytes().to_vec()));
         let mut snapshot = self.snapshot.as_ref();
         let mut step = self.guard.begin(
             snapshot,
@@ -242,7 +277,7 @@ impl Scene {
                 let body = chunks.concat();
                 let judged = self.guard.response_body(snapshot, *collecting, &body, NOW);
                 self.events.borrow_mut().extend(judged.events);
-                out = judged.body.unwrap_or(body);
+                out = judged.instead.map_or(body, |reply| reply.body);
             }
             ResponseStep::Stream(mut streaming) => {
                 for chunk in chunks {
@@ -250,7 +285,9 @@ impl Scene {
                     out.extend(piece.bytes);
                     self.events.borrow_mut().extend(piece.events);
                 }
-                self.events.borrow_mut().push(streaming.end(NOW));
+                let piece = streaming.end(&self.guard, snapshot, NOW);
+                out.extend(piece.bytes);
+                self.events.borrow_mut().extend(piece.events);
             }
             ResponseStep::Replace(reply, events) => {
                 self.events.borrow_mut().extend(events);
@@ -277,6 +314,11 @@ impl Scene {
             .expect("a call")
     }
 
+    /// What was remembered since this was last asked.
+    pub(crate) fn take_events(&self) -> Vec<AuditEvent> {
+        self.events.take()
+    }
+
     pub(crate) fn events(&self) -> Vec<AuditEvent> {
         self.events.borrow().clone()
     }
@@ -290,10 +332,20 @@ impl Scene {
     }
 }
 
+/// What a control plane says where nobody has put a policy: everything within scopes.
+fn base() -> Value {
+    json!([{"id": "base", "effect": "permit", "actions": 31}])
+}
+
 fn snapshot(killed: &[&str], expires_at: u64) -> Snapshot {
+    snapshot_with(killed, expires_at, &base())
+}
+
+fn snapshot_with(killed: &[&str], expires_at: u64, policies: &Value) -> Snapshot {
     let agent = |id: &str, org: &str| {
         let key = sha256_hex(format!("ags_{id}").as_bytes());
         json!({"id": id, "name": id, "org_id": org, "scopes": ["db:*", "file:read"],
+               "groups": ["team"], "purpose": "reports",
                "credential": {"alg": "HS256", "key": key}})
     };
     let tool = |name: &str, scope: &str, category: &str| {
@@ -321,7 +373,7 @@ fn snapshot(killed: &[&str], expires_at: u64) -> Snapshot {
                 tool("file.read", "file:read", "file"),
                 tool("shell.exec", "shell:exec", "shell"),
             ])),
-            "policies": section(json!([])),
+            "policies": section(policies.clone()),
             "settings": section(json!({"block_at": 0.7, "flag_at": 0.4})),
             "local_mint": section(json!({"key_id": "local.p.1", "key": "k"})),
             "jwks": section(json!({"keys": []})),

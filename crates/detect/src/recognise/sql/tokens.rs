@@ -39,6 +39,14 @@ impl Token<'_> {
         matches!(self, Self::Number(_) | Self::Text(_) | Self::OpenText(_))
     }
 
+    /// Whether both say the same.
+    pub(super) fn same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Text(a), Self::Text(b) | Self::OpenText(b)) => a == b,
+            _ => self == other,
+        }
+    }
+
     /// A word that can be a column.
     pub(super) fn is_name(&self) -> bool {
         matches!(self, Self::Word(w) if w.len() >= 2 && w.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.'))
