@@ -12,6 +12,7 @@ mod fold;
 mod limits;
 mod place;
 mod recognise;
+mod row;
 mod rule;
 mod traits;
 
@@ -20,4 +21,5 @@ pub use findings::Findings;
 pub use fold::fold;
 pub use place::{Leaf, Place};
 pub use recognise::Signal;
+pub use row::RowError;
 pub use rule::{Form, Reach, Rule, ToolSet, Words};

@@ -9,6 +9,7 @@ mod prose;
 mod secret;
 mod shell;
 mod sql;
+mod word;
 
 use clampd_model::ToolCategory;
 
@@ -108,6 +109,8 @@ signals! {
     /// A secret value given to the name that the rule's literal is the end of. Local: judged
     /// where the literal stands.
     AssignedSecret = "assigned-secret",
+    /// The rule's literal ends where a word ends. Local.
+    WordEnd = "word-end",
     /// An international bank account number: country, length and mod 97.
     Iban = "iban",
     /// A cloud's metadata service, in any spelling of its address.
@@ -176,6 +179,7 @@ impl Signals {
 pub(crate) fn at(signal: Signal, text: &str, end: usize) -> Option<bool> {
     match signal {
         Signal::AssignedSecret => Some(secret::is_assigned(text, end)),
+        Signal::WordEnd => Some(word::ends(text, end)),
         _ => None,
     }
 }

@@ -10,19 +10,25 @@ mod claims;
 mod finding;
 mod policy;
 mod risk;
+mod rule_row;
 mod secret;
+mod settings;
 mod tool;
 mod verdict;
 
 pub use agent::{Agent, AgentId, AgentState, Credential, InvalidAgentId};
 pub use audit::{AUDIT_BATCH_EVENTS_MAX, AuditEvent, ObservedResponse, PiiCount};
 pub use bundle::{
-    ApiKey, BUNDLE_FORMAT, Bundle, Jwk, Jwks, LocalMint, Section, Sections, Settings, StateChange,
+    ApiKey, BUNDLE_FORMAT, Bundle, Jwk, Jwks, LocalMint, Section, Sections, StateChange,
 };
 pub use claims::{AgentClaims, MICRO_TOKEN_TTL_SECONDS, MicroTokenClaims, TrustLevel};
 pub use finding::{Decoding, Decodings, Finding, Surface, SurfaceSet};
 pub use policy::{Condition, Effect, Policy};
 pub use risk::{Classification, RiskLevel, RiskScore, Severity};
+pub use rule_row::RuleRow;
 pub use secret::Secret;
+pub use settings::{
+    Exemption, Mode, RuleMode, SETTINGS_ENTRIES_MAX, Settings, Subject, Thresholds,
+};
 pub use tool::{Tool, ToolCategory, scope_covers};
 pub use verdict::{PolicyAction, Verdict};

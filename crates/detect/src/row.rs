@@ -1,0 +1,109 @@
+//! Rules to and from the rows that a bundle carries.
+
+use clampd_model::{RuleRow, ToolCategory};
+
+use crate::{
+    recognise::Signal,
+    rule::{Form, Reach, Rule, ToolSet, Words},
+};
+
+/// A row says what this version cannot look for.
+#[derive(Debug, thiserror::Error)]
+pub enum RowError {
+    /// No recogniser gives the signal.
+    #[error("rule `{rule}`: no recogniser gives the signal `{signal}`")]
+    Signal {
+        /// The rule's id.
+        rule: String,
+        /// The signal's name.
+        signal: String,
+    },
+    /// There is no such form.
+    #[error("rule `{rule}`: `{form}` is no form of text")]
+    Form {
+        /// The rule's id.
+        rule: String,
+        /// The form's name.
+        form: String,
+    },
+}
+
+impl From<&Rule> for RuleRow {
+    fn from(rule: &Rule) -> Self {
+        let words = |words: &Words| words.iter().map(str::to_owned).collect();
+        Self {
+            id: rule.id.to_string(),
+            name: rule.name.to_string(),
+            category: rule.category.to_string(),
+            severity: rule.severity,
+            applies_to: rule.applies_to.iter().collect(),
+            literals: words(&rule.literals),
+            near: rule.near.iter().map(words).collect(),
+            after: rule.reach == Reach::After,
+            within: rule.within,
+            pattern: rule.pattern.as_ref().map(ToString::to_string),
+            before: rule.before,
+            signal: rule.signal.map(|signal| signal.as_str().to_owned()),
+            form: rule.form.as_str().to_owned(),
+            not_in: categories(rule.not_in),
+            only_in: categories(rule.only_in),
+        }
+    }
+}
+
+impl TryFrom<RuleRow> for Rule {
+    type Error = RowError;
+
+    fn try_from(row: RuleRow) -> Result<Self, RowError> {
+        let signal = match row.signal {
+            None => None,
+            Some(name) => match Signal::ALL.iter().find(|known| known.as_str() == name) {
+                Some(signal) => Some(*signal),
+                None => {
+                    return Err(RowError::Signal {
+                        rule: row.id,
+                        signal: name,
+                    });
+                }
+            },
+        };
+        let Some(form) = Form::ALL.into_iter().find(|f| f.as_str() == row.form) else {
+            return Err(RowError::Form {
+                rule: row.id,
+                form: row.form,
+            });
+        };
+        Ok(Self {
+            id: row.id.into(),
+            name: row.name.into(),
+            category: row.category.into(),
+            severity: row.severity,
+            applies_to: row.applies_to.into_iter().collect(),
+            literals: row.literals.iter().collect(),
+            near: row
+                .near
+                .iter()
+                .map(|group| group.iter().collect::<Words>())
+                .collect(),
+            reach: if row.after {
+                Reach::After
+            } else {
+                Reach::Around
+            },
+            within: row.within,
+            pattern: row.pattern.map(Into::into),
+            before: row.before,
+            signal,
+            form,
+            not_in: row.not_in.into_iter().collect(),
+            only_in: row.only_in.into_iter().collect(),
+        })
+    }
+}
+
+fn categories(set: ToolSet) -> Vec<ToolCategory> {
+    ToolCategory::ALL
+        .into_iter()
+        .filter(|category| set.contains(*category))
+        .collect()
+}
