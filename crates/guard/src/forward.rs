@@ -122,7 +122,7 @@ impl Guard {
             return Ok((Value::Null, Some(stop_encoded(call.decision.clone()))));
         }
         let response = read_answer(answer);
-        let findings = self.find_in_response(Some(&call.tool), &response)?;
+        let findings = self.find_in_response(snapshot, Some(&call.tool), &response)?;
         call.event.response = Some(ObservedResponse {
             status: answer.status,
             bytes: answer.body.len() as u64,
@@ -130,7 +130,9 @@ impl Guard {
             pii: record::sensitive_counts(&findings),
             latency_us: now.saturating_sub(sent_at),
         });
-        let decision = judge_text(snapshot.settings(), &findings);
+        let subject = call.admitted.caller.subject(Some(&call.tool));
+        let decision = judge_text(snapshot.settings(), &subject, &findings);
+        record::mark(&mut call.event, &decision.marks);
         let stopped = !decision.verdict.lets_pass();
         Ok((response, stopped.then_some(decision)))
     }

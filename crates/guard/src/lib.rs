@@ -18,6 +18,7 @@ mod mcp;
 mod mcp_answer;
 mod mint;
 mod outcome;
+mod own_rules;
 mod record;
 mod refusal;
 mod reply;
@@ -28,6 +29,7 @@ mod sse;
 mod step;
 mod tool_call;
 mod trace;
+mod weigh;
 mod whole_bundle;
 
 pub use config::{Config, ConfigError, ControlPlane, McpDenial, Mint, MintFailure, Trace};
@@ -35,6 +37,7 @@ pub use decide::{Decision, judge_text};
 pub use exchange::Guard;
 pub use json::{JSON_DEPTH_MAX, parse_strict};
 pub use leaves::{LEAVES_MAX, leaves_of};
+pub use own_rules::OwnRules;
 pub use refusal::{ErrorCode, Refusal};
 pub use reply::{Denial, ProxyResponse, Reply, ScanResponse};
 pub use respond::{

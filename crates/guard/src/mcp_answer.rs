@@ -83,34 +83,40 @@ impl Guard {
         watching: &mut Watching,
         value: &Value,
     ) -> Result<Option<Decision>, Refusal> {
-        let findings = self.find_in_response(watching.answer.tool.as_ref(), value)?;
+        let tool = watching.answer.tool.as_ref();
+        let findings = self.find_in_response(snapshot, tool, value)?;
+        let subject = watching.admitted.caller.subject(tool);
+        let decision = judge_text(snapshot.settings(), &subject, &findings);
+        record::mark(&mut watching.event, &decision.marks);
         let pii = &mut watching.event.response.get_or_insert_default().pii;
         for (kind, count) in record::sensitive_counts(&findings) {
             let total = pii.entry(kind).or_default();
             *total = total.saturating_add(count);
         }
-        let decision = judge_text(snapshot.settings(), &findings);
         Ok((!decision.verdict.lets_pass()).then_some(decision))
     }
 
     /// Whether a caller may see a tool of a list.
-    fn may_be_listed(&self, snapshot: &Snapshot, watching: &Watching, tool: &Value) -> bool {
+    fn may_be_listed(&self, snapshot: &Snapshot, watching: &mut Watching, tool: &Value) -> bool {
         let Some(name) = tool.get("name").and_then(Value::as_str) else {
             return false;
         };
         let caller = &watching.admitted.caller;
-        let callable = snapshot
-            .tool(name)
-            .is_some_and(|known| caller.holds(&known.scope));
+        let known = snapshot.tool(name);
+        if !known.is_some_and(|known| caller.holds(&known.scope)) {
+            return false;
+        }
         let place = Place {
             surface: Surface::Descriptor,
             tool: name,
             category: ToolCategory::Other,
         };
-        let harmless = self
-            .find(&place, &leaves_of(tool))
-            .is_ok_and(|found| judge_text(snapshot.settings(), &found).verdict.lets_pass());
-        callable && harmless
+        let Ok(found) = self.find(snapshot, &place, &leaves_of(tool)) else {
+            return false;
+        };
+        let decision = judge_text(snapshot.settings(), &caller.subject(known), &found);
+        record::mark(&mut watching.event, &decision.marks);
+        decision.verdict.lets_pass()
     }
 }
 

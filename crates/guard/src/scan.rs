@@ -36,8 +36,9 @@ impl Guard {
             tool: "",
             category: ToolCategory::Other,
         };
-        let findings = self.find(&place, &Leaves::text(&text))?;
-        let decision = judge_text(snapshot.settings(), &findings);
+        let findings = self.find(snapshot, &place, &Leaves::text(&text))?;
+        let subject = admitted.caller.subject(None);
+        let decision = judge_text(snapshot.settings(), &subject, &findings);
         let allowed = decision.verdict.lets_pass();
         let event = record::begin(admitted, snapshot, admitted.endpoint.action());
         let mut event = record::with_decision(event, &decision);
@@ -93,8 +94,10 @@ impl Guard {
         let scope_token = fields
             .optional_string("scope_token")?
             .filter(|t| !t.is_empty());
-        let findings = self.find_in_response(snapshot.tool(&tool), &response_data)?;
-        let decision = judge_text(snapshot.settings(), &findings);
+        let known = snapshot.tool(&tool);
+        let findings = self.find_in_response(snapshot, known, &response_data)?;
+        let subject = admitted.caller.subject(known);
+        let decision = judge_text(snapshot.settings(), &subject, &findings);
         let event = record::begin(admitted, snapshot, admitted.endpoint.action());
         let mut event = record::with_decision(event, &decision);
         event.tool_name = tool;

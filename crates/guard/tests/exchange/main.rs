@@ -6,6 +6,7 @@
     reason = "a panic here is a failed promise"
 )]
 
+mod risk;
 mod scene;
 
 use clampd_model::Verdict;
