@@ -14,6 +14,7 @@ mod keys;
 mod listen;
 mod orders;
 mod policies;
+mod rules;
 mod settings;
 mod status;
 mod tokens;
@@ -71,6 +72,11 @@ pub(crate) fn router(service: App) -> Router {
             get(policies::show)
                 .put(policies::put)
                 .delete(policies::delete),
+        )
+        .route("/v1/rules", get(rules::list))
+        .route(
+            "/v1/rules/{name}",
+            get(rules::show).put(rules::put).delete(rules::delete),
         )
         .route("/v1/organisation", get(settings::organisation))
         .route("/v1/settings", get(settings::show).put(settings::put))

@@ -33,7 +33,13 @@ MAY_USE = {
         "clampd-ruleset",
         "clampd-guard",
     },
-    "clampd-control-plane": {"clampd-model", "clampd-token", "clampd-policy"},
+    "clampd-control-plane": {
+        "clampd-model",
+        "clampd-token",
+        "clampd-policy",
+        "clampd-rule-compiler",
+        "clampd-ruleset",
+    },
     "clampd-cli": {
         "clampd-model",
         "clampd-token",

@@ -20,5 +20,7 @@ mod kill;
 mod local_mint;
 mod process;
 mod requests;
+mod risk;
+mod rules;
 mod scene;
 mod tokens;

@@ -48,4 +48,5 @@ pub use step::{
     Answer, Asking, Callout, Head, HeaderChanges, Judgement, Micros, Reading, Seed, Step,
 };
 pub use trace::pipeline_lines;
+pub use weigh::{EXEMPTED, WOULD_BLOCK};
 pub use whole_bundle::WholeBundle;

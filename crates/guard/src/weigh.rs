@@ -66,9 +66,9 @@ impl<'f> Weighed<'f> {
     /// What did not count, for the session's flags: `exempted:RULE`, `monitored:RULE`, and
     /// `would_block` or `would_flag` for what the monitored would have led to.
     pub(crate) fn marks(&self) -> Vec<String> {
-        let named = |how: &str, finding: &Finding| format!("{how}:{}", finding.rule_id);
-        let exempted = self.exempted.iter().map(|f| named("exempted", f));
-        let monitored = self.monitored.iter().map(|f| named("monitored", f));
+        let named = |how: &str, finding: &Finding| format!("{how}{}", finding.rule_id);
+        let exempted = self.exempted.iter().map(|f| named(EXEMPTED, f));
+        let monitored = self.monitored.iter().map(|f| named(MONITORED, f));
         let would = match self.unmonitored {
             Verdict::Deny if self.verdict < Verdict::Deny => Some(WOULD_BLOCK.to_owned()),
             Verdict::Flag if self.verdict < Verdict::Flag => Some(WOULD_FLAG.to_owned()),
@@ -100,9 +100,12 @@ impl<'f> Weighed<'f> {
     }
 }
 
-/// The mark of what would have been blocked.
-pub(crate) const WOULD_BLOCK: &str = "would_block";
+/// The mark of what monitored rules would have blocked.
+pub const WOULD_BLOCK: &str = "would_block";
 const WOULD_FLAG: &str = "would_flag";
+/// What the marks of exempted rules begin with.
+pub const EXEMPTED: &str = "exempted:";
+const MONITORED: &str = "monitored:";
 
 /// What the thresholds say, and the worst finding behind a block.
 fn reached<'f>(

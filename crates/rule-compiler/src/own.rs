@@ -115,6 +115,9 @@ pub fn compile_own(
             Err(reason) => refused(reason),
         }
     }
+    if let Some(over) = cost.over(Cost::MAX) {
+        errors.push(refuse(None, None, format!("the file has {over}")));
+    }
     if errors.is_empty() {
         errors = check(&rules);
     }
