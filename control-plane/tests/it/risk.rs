@@ -153,11 +153,6 @@ fn settings_that_say_nothing_or_too_much_are_refused() {
         ("thresholds", json!([{"agent": "a"}]), "must set"),
         (
             "thresholds",
-            json!([{"agent": "a", "block_at": 7}]),
-            "thresholds[0].block_at",
-        ),
-        (
-            "thresholds",
             json!([{"agent": "a", "block_at": 0.1, "flag_at": 0.2}]),
             "above",
         ),
@@ -216,13 +211,16 @@ fn settings_that_say_nothing_or_too_much_are_refused() {
         .admin()
         .put("/v1/settings", &settings("modes", json!(many)));
     answer.expect_error(422, "invalid_value");
-    for entries in [
-        json!([{"rule": "pii-iban", "mode": "maybe"}]),
-        json!([{"rul": "x", "mode": "off"}]),
+    for (list, entries) in [
+        ("modes", json!([{"rule": "pii-iban", "mode": "maybe"}])),
+        ("modes", json!([{"rul": "x", "mode": "off"}])),
+        ("thresholds", json!([{"agent": "a", "block_at": 7}])),
+        (
+            "exemptions",
+            json!([{"rule": "pii-iban", "agent": "a b", "reason": "r"}]),
+        ),
     ] {
-        let answer = scene
-            .admin()
-            .put("/v1/settings", &settings("modes", entries));
+        let answer = scene.admin().put("/v1/settings", &settings(list, entries));
         answer.expect_error(400, "invalid_body");
     }
     assert_eq!(scene.bundle(0, 0).revision, before);

@@ -18,13 +18,11 @@ pub enum RowError {
         /// The signal's name.
         signal: String,
     },
-    /// There is no such form.
-    #[error("rule `{rule}`: `{form}` is no form of text")]
+    /// There is no such form or reach.
+    #[error("rule `{rule}`: its form or reach is not known")]
     Form {
         /// The rule's id.
         rule: String,
-        /// The form's name.
-        form: String,
     },
 }
 
@@ -39,7 +37,7 @@ impl From<&Rule> for RuleRow {
             applies_to: rule.applies_to.iter().collect(),
             literals: words(&rule.literals),
             near: rule.near.iter().map(words).collect(),
-            after: rule.reach == Reach::After,
+            reach: rule.reach.as_str().to_owned(),
             within: rule.within,
             pattern: rule.pattern.as_ref().map(ToString::to_string),
             before: rule.before,
@@ -67,11 +65,12 @@ impl TryFrom<RuleRow> for Rule {
                 }
             },
         };
-        let Some(form) = Form::ALL.into_iter().find(|f| f.as_str() == row.form) else {
-            return Err(RowError::Form {
-                rule: row.id,
-                form: row.form,
-            });
+        let mut forms = Form::ALL.into_iter();
+        let form = forms.find(|form| form.as_str() == row.form);
+        let mut reaches = [Reach::Around, Reach::After].into_iter();
+        let reach = reaches.find(|reach| reach.as_str() == row.reach);
+        let (Some(form), Some(reach)) = (form, reach) else {
+            return Err(RowError::Form { rule: row.id });
         };
         Ok(Self {
             id: row.id.into(),
@@ -85,11 +84,7 @@ impl TryFrom<RuleRow> for Rule {
                 .iter()
                 .map(|group| group.iter().collect::<Words>())
                 .collect(),
-            reach: if row.after {
-                Reach::After
-            } else {
-                Reach::Around
-            },
+            reach,
             within: row.within,
             pattern: row.pattern.map(Into::into),
             before: row.before,

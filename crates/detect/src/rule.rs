@@ -87,6 +87,16 @@ pub enum Reach {
     After,
 }
 
+impl Reach {
+    /// The word in rule files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Around => "around",
+            Self::After => "after",
+        }
+    }
+}
+
 /// A list of words in one string, so that a table of them is small.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words(Cow<'static, str>);

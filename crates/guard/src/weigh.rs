@@ -138,14 +138,18 @@ fn group<'f>(
     threshold: impl Fn(&Finding) -> RiskScore,
 ) -> Option<Vec<&'f Finding>> {
     let with: Vec<(RiskScore, &'f Finding)> = findings.iter().map(|f| (threshold(f), *f)).collect();
-    let mut thresholds: Vec<RiskScore> = with.iter().map(|(own, _)| *own).chain([base]).collect();
-    thresholds.sort_by(|a, b| a.value().total_cmp(&b.value()));
-    thresholds.dedup();
-    thresholds.into_iter().find_map(|threshold| {
-        let under = with.iter().filter(|(own, _)| *own <= threshold);
-        let group: Vec<&'f Finding> = under.map(|(_, finding)| *finding).collect();
-        (Findings::risk_of(group.iter().copied()) >= threshold).then_some(group)
-    })
+    let under = |threshold: RiskScore| {
+        let under = with.iter().filter(move |(own, _)| *own <= threshold);
+        under.map(|(_, finding)| *finding)
+    };
+    let mut lowest = None;
+    for threshold in with.iter().map(|(own, _)| *own).chain([base]) {
+        let is_lower = lowest.is_none_or(|lowest| threshold < lowest);
+        if is_lower && Findings::risk_of(under(threshold)) >= threshold {
+            lowest = Some(threshold);
+        }
+    }
+    lowest.map(|threshold| under(threshold).collect())
 }
 
 fn worst<'f>(findings: &[&'f Finding]) -> Option<&'f Finding> {

@@ -187,7 +187,7 @@ mod tests {
     /// A row as the bundle carries it.
     fn rule(literal: &str, pattern: &str) -> Value {
         json!({"id": "own-word", "name": "n", "category": "c", "severity": "high",
-               "applies_to": ["params"], "literals": [literal], "within": 40, "form": "any",
+               "applies_to": ["params"], "literals": [literal], "within": 40, "reach": "around", "form": "any",
                "pattern": pattern})
     }
 

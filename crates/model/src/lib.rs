@@ -7,6 +7,7 @@ mod agent;
 mod audit;
 mod bundle;
 mod claims;
+mod fields;
 mod finding;
 mod policy;
 mod risk;

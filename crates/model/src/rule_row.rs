@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Severity, Surface, ToolCategory};
+use crate::{Severity, Surface, ToolCategory, fields::Fields};
 
 /// A compiled rule: what runs, without its prose and examples. The fields are those of a rule
 /// file, folded and with defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Fields")]
 pub struct RuleRow {
     /// Its id; no built-in rule has the same.
     pub id: String,
@@ -22,28 +22,63 @@ pub struct RuleRow {
     /// The words that open it.
     pub literals: Vec<String>,
     /// Groups of words; one of each must stand near.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub near: Vec<Vec<String>>,
-    /// Whether those words must stand behind the literal.
-    #[serde(default)]
-    pub after: bool,
+    /// `around` or `after`: on which side of the literal those words stand.
+    pub reach: String,
     /// How many bytes may lie between.
     pub within: u16,
     /// A regular expression in the syntax of `regex-lite`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
     /// How many bytes before the literal the pattern may begin.
-    #[serde(default)]
     pub before: u16,
     /// The name of what a recogniser must have seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<String>,
     /// `any`, `bare` or `order`: which texts it is looked for in.
     pub form: String,
     /// Not looked for in the own language of tools of these categories.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_in: Vec<ToolCategory>,
     /// When not empty, only looked for in the own language of tools of these categories.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub only_in: Vec<ToolCategory>,
+}
+
+impl TryFrom<Fields> for RuleRow {
+    type Error = String;
+
+    fn try_from(mut fields: Fields) -> Result<Self, String> {
+        let row = Self {
+            id: fields.text("id")?,
+            name: fields.text("name")?,
+            category: fields.text("category")?,
+            severity: fields.word("severity", Severity::parse)?,
+            applies_to: fields.words("applies_to", Surface::parse)?,
+            literals: fields.texts("literals")?,
+            near: fields.lists("near")?,
+            reach: fields.text("reach")?,
+            within: bytes(&mut fields, "within")?,
+            pattern: fields.optional_text("pattern")?,
+            before: bytes(&mut fields, "before")?,
+            signal: fields.optional_text("signal")?,
+            form: fields.text("form")?,
+            not_in: fields.words("not_in", ToolCategory::parse)?,
+            only_in: fields.words("only_in", ToolCategory::parse)?,
+        };
+        fields.end().map(|()| row)
+    }
+}
+
+/// A number of bytes; 0 where there is none.
+fn bytes(fields: &mut Fields, name: &str) -> Result<u16, String> {
+    let number = fields.optional_number(name)?.unwrap_or(0.0);
+    // What does not fit is refused below.
+    let bytes = number as u16;
+    if f64::from(bytes).total_cmp(&number).is_eq() {
+        Ok(bytes)
+    } else {
+        Err(format!("`{name}` must be a whole number below 65536"))
+    }
 }

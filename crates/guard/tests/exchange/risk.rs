@@ -22,7 +22,7 @@ fn query(sql: &str) -> Value {
 fn rule(id: &str, word: &str, severity: &str) -> Value {
     json!({"id": id, "name": "a word", "category": "house", "severity": severity,
            "applies_to": ["prompt", "params", "response", "descriptor"], "literals": [word],
-           "within": 40, "form": "any", "signal": "word-end"})
+           "within": 40, "reach": "around", "form": "any", "signal": "word-end"})
 }
 
 #[test]
