@@ -1,6 +1,6 @@
 //! Rules of an organisation's own, a file each: as written, and compiled for the bundle.
 
-use clampd_model::RuleRow;
+use clampd_model::{RuleRow, RuleRows};
 use clampd_rule_compiler::Cost;
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
@@ -140,14 +140,11 @@ impl Store {
 }
 
 /// The rows that the bundle carries, by id.
-pub(super) fn bundle_rules(
-    connection: &Connection,
-    org_id: &str,
-) -> Result<Vec<RuleRow>, StoreError> {
+pub(super) fn bundle_rules(connection: &Connection, org_id: &str) -> Result<RuleRows, StoreError> {
     let files = read_files(connection, org_id)?;
     let mut rows: Vec<RuleRow> = files.into_iter().flat_map(|file| file.rules).collect();
     rows.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(rows)
+    Ok(RuleRows(rows))
 }
 
 fn insert(
@@ -231,5 +228,7 @@ pub(super) fn read_files(
 }
 
 fn parse(compiled: &str) -> Result<Vec<RuleRow>, StoreError> {
-    serde_json::from_str(compiled).map_err(|_| StoreError::Unreadable(Noun::RuleFile))
+    let rows: Result<RuleRows, _> = serde_json::from_str(compiled);
+    rows.map(|rows| rows.0)
+        .map_err(|_| StoreError::Unreadable(Noun::RuleFile))
 }

@@ -21,7 +21,7 @@ fn put(scene: &Scene, name: &str, text: &str) -> Answer {
 
 /// The ids of the rules in the bundle.
 fn in_bundle(scene: &Scene) -> Vec<String> {
-    let rules = scene.bundle(0, 0).sections.rules.unwrap().entries;
+    let rules = scene.bundle(0, 0).sections.rules.unwrap().entries.0;
     rules.into_iter().map(|rule| rule.id).collect()
 }
 
@@ -29,7 +29,7 @@ fn in_bundle(scene: &Scene) -> Vec<String> {
 fn a_file_of_rules_is_compiled_kept_and_sent_in_the_bundle() {
     let scene = Scene::new();
     let before = scene.bundle(0, 0);
-    assert!(before.sections.rules.unwrap().entries.is_empty());
+    assert!(before.sections.rules.unwrap().entries.0.is_empty());
     let kept = put(&scene, "house", HOUSE).expect(201);
     assert_eq!(kept["rules"], json!(["own-project-names"]));
     assert_eq!(
@@ -39,7 +39,7 @@ fn a_file_of_rules_is_compiled_kept_and_sent_in_the_bundle() {
 
     let delta = scene.bundle(before.revision, 0).sections;
     assert!(delta.agents.is_none() && delta.settings.is_none());
-    let row = delta.rules.unwrap().entries.remove(0);
+    let row = delta.rules.unwrap().entries.0.remove(0);
     assert_eq!(row.literals, ["blue heron", "bluefin"]);
     let carried = serde_json::to_string(&row).unwrap();
     assert!(!carried.contains("Nobody outside") && !carried.contains("bluefinance"));

@@ -49,18 +49,18 @@ impl From<&Rule> for RuleRow {
     }
 }
 
-impl TryFrom<RuleRow> for Rule {
+impl TryFrom<&RuleRow> for Rule {
     type Error = RowError;
 
-    fn try_from(row: RuleRow) -> Result<Self, RowError> {
-        let signal = match row.signal {
+    fn try_from(row: &RuleRow) -> Result<Self, RowError> {
+        let signal = match &row.signal {
             None => None,
             Some(name) => match Signal::ALL.iter().find(|known| known.as_str() == name) {
                 Some(signal) => Some(*signal),
                 None => {
                     return Err(RowError::Signal {
-                        rule: row.id,
-                        signal: name,
+                        rule: row.id.clone(),
+                        signal: name.clone(),
                     });
                 }
             },
@@ -70,14 +70,17 @@ impl TryFrom<RuleRow> for Rule {
         let mut reaches = [Reach::Around, Reach::After].into_iter();
         let reach = reaches.find(|reach| reach.as_str() == row.reach);
         let (Some(form), Some(reach)) = (form, reach) else {
-            return Err(RowError::Form { rule: row.id });
+            return Err(RowError::Form {
+                rule: row.id.clone(),
+            });
         };
+        let tools = |categories: &[ToolCategory]| categories.iter().copied().collect::<ToolSet>();
         Ok(Self {
-            id: row.id.into(),
-            name: row.name.into(),
-            category: row.category.into(),
+            id: row.id.clone().into(),
+            name: row.name.clone().into(),
+            category: row.category.clone().into(),
             severity: row.severity,
-            applies_to: row.applies_to.into_iter().collect(),
+            applies_to: row.applies_to.iter().copied().collect(),
             literals: row.literals.iter().collect(),
             near: row
                 .near
@@ -86,12 +89,12 @@ impl TryFrom<RuleRow> for Rule {
                 .collect(),
             reach,
             within: row.within,
-            pattern: row.pattern.map(Into::into),
+            pattern: row.pattern.clone().map(Into::into),
             before: row.before,
             signal,
             form,
-            not_in: row.not_in.into_iter().collect(),
-            only_in: row.only_in.into_iter().collect(),
+            not_in: tools(&row.not_in),
+            only_in: tools(&row.only_in),
         })
     }
 }

@@ -4,33 +4,34 @@
 use std::sync::Arc;
 
 use clampd_detect::{Detector, Rule};
-use clampd_model::RuleRow;
+use clampd_model::RuleRows;
 
 use crate::SnapshotError;
 
 /// Rules of an organisation's own, ready to be looked for.
 #[derive(Debug)]
 pub struct OwnRules {
-    rows: Vec<RuleRow>,
+    rows: RuleRows,
     detector: Detector,
 }
 
 impl OwnRules {
     /// Makes the rows ready, unless `known` is just that already; nothing where there are none.
     pub(crate) fn of(
-        rows: Vec<RuleRow>,
+        rows: RuleRows,
         known: Option<&Arc<Self>>,
     ) -> Result<Option<Arc<Self>>, SnapshotError> {
-        if rows.is_empty() {
+        if rows.0.is_empty() {
             return Ok(None);
         }
         if let Some(known) = known.filter(|known| known.rows == rows) {
             return Ok(Some(Arc::clone(known)));
         }
-        let rules: Result<Vec<Rule>, _> = rows.iter().cloned().map(Rule::try_from).collect();
-        let rules = rules.map_err(|error| SnapshotError::Rules(error.to_string()))?;
-        let detector =
-            Detector::new(rules).map_err(|error| SnapshotError::Rules(error.to_string()))?;
+        let mut rules = Vec::with_capacity(rows.0.len());
+        for row in &rows.0 {
+            rules.push(Rule::try_from(row).map_err(|e| SnapshotError::Rules(e.to_string()))?);
+        }
+        let detector = Detector::new(rules).map_err(|e| SnapshotError::Rules(e.to_string()))?;
         Ok(Some(Arc::new(Self { rows, detector })))
     }
 

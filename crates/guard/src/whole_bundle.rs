@@ -68,7 +68,7 @@ impl WholeBundle {
             && let Some(section) = &mut bundle.sections.rules
         {
             // They were made ready when they came, and once is enough to know that they can be.
-            section.entries.clear();
+            section.entries.0.clear();
         }
         Snapshot::of(bundle)?;
         Ok(whole)

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Agent, AgentId, AgentState, Policy, RuleRow, Secret, Settings, Tool};
+use crate::{Agent, AgentId, AgentState, Policy, RuleRows, Secret, Settings, Tool};
 
 /// The format this version reads and writes.
 pub const BUNDLE_FORMAT: u32 = 1;
@@ -53,7 +53,7 @@ pub struct Sections {
     pub policies: Option<Section<Vec<Policy>>>,
     /// The rules of the organisation's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rules: Option<Section<Vec<RuleRow>>>,
+    pub rules: Option<Section<RuleRows>>,
     /// The organisation's settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Section<Settings>>,

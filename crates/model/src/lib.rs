@@ -26,7 +26,7 @@ pub use claims::{AgentClaims, MICRO_TOKEN_TTL_SECONDS, MicroTokenClaims, TrustLe
 pub use finding::{Decoding, Decodings, Finding, Surface, SurfaceSet};
 pub use policy::{Condition, Effect, Policy};
 pub use risk::{Classification, RiskLevel, RiskScore, Severity};
-pub use rule_row::RuleRow;
+pub use rule_row::{RuleRow, RuleRows};
 pub use secret::Secret;
 pub use settings::{
     Exemption, Mode, RuleMode, SETTINGS_ENTRIES_MAX, Settings, Subject, Thresholds,

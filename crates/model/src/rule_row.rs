@@ -1,13 +1,26 @@
 //! A rule of an organisation's own as the bundle carries it; `detect` makes a rule of it.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Severity, Surface, ToolCategory, fields::Fields};
+use crate::{
+    Severity, Surface, ToolCategory,
+    fields::{Fields, list},
+};
+
+/// The rules of an organisation's own, by id.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct RuleRows(pub Vec<RuleRow>);
+
+impl<'de> Deserialize<'de> for RuleRows {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        list(deserializer).map(Self)
+    }
+}
 
 /// A compiled rule: what runs, without its prose and examples. The fields are those of a rule
 /// file, folded and with defaults filled in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Fields")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RuleRow {
     /// Its id; no built-in rule has the same.
     pub id: String,

@@ -3,9 +3,11 @@
 //!
 //! Only the shape and the order of precedence are here; what findings come to is `guard`'s.
 
+mod read;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, RiskScore, Tool, fields::Fields, scope_covers};
+use crate::{AgentId, RiskScore, Tool, fields::list, scope_covers};
 
 /// What an organisation has set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,13 +18,25 @@ pub struct Settings {
     /// Calls of this risk or more are flagged.
     pub flag_at: RiskScore,
     /// Other thresholds for some agents, tools and rule categories.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "list",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub thresholds: Vec<Thresholds>,
     /// Rules and categories that do not count as they would by themselves.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "list",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub modes: Vec<RuleMode>,
     /// Rules and categories that do not count for some agents, tools and scopes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "list",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub exemptions: Vec<Exemption>,
 }
 
@@ -30,8 +44,7 @@ pub struct Settings {
 pub const SETTINGS_ENTRIES_MAX: usize = 256;
 
 /// Thresholds for the calls and findings that it names; at least one thing is named.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Fields")]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Thresholds {
     /// Only calls of this agent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,8 +64,7 @@ pub struct Thresholds {
 }
 
 /// How a rule or the rules of a category count; one of the two is named.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Fields")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RuleMode {
     /// This rule.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,8 +109,7 @@ impl Mode {
 
 /// A rule or category that does not count for someone. All that it names must hold; it names a
 /// rule or a category, and an agent, a tool or a scope.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Fields")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Exemption {
     /// This rule.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -187,71 +198,6 @@ impl Settings {
             .filter_map(|entry| Some((entry.rank(), threshold(entry)?)))
             .max_by_key(|(rank, _)| *rank)
             .map(|(_, threshold)| threshold)
-    }
-}
-
-impl TryFrom<Fields> for Thresholds {
-    type Error = String;
-
-    fn try_from(mut fields: Fields) -> Result<Self, String> {
-        let entry = Self {
-            agent: agent(&mut fields)?,
-            tool: fields.optional_text("tool")?,
-            category: fields.optional_text("category")?,
-            block_at: risk(&mut fields, "block_at")?,
-            flag_at: risk(&mut fields, "flag_at")?,
-        };
-        fields.end().map(|()| entry)
-    }
-}
-
-impl TryFrom<Fields> for RuleMode {
-    type Error = String;
-
-    fn try_from(mut fields: Fields) -> Result<Self, String> {
-        let entry = Self {
-            rule: fields.optional_text("rule")?,
-            category: fields.optional_text("category")?,
-            mode: fields.word("mode", Mode::parse)?,
-        };
-        fields.end().map(|()| entry)
-    }
-}
-
-impl TryFrom<Fields> for Exemption {
-    type Error = String;
-
-    fn try_from(mut fields: Fields) -> Result<Self, String> {
-        let entry = Self {
-            rule: fields.optional_text("rule")?,
-            category: fields.optional_text("category")?,
-            agent: agent(&mut fields)?,
-            tool: fields.optional_text("tool")?,
-            scope: fields.optional_text("scope")?,
-            reason: fields.text("reason")?,
-        };
-        fields.end().map(|()| entry)
-    }
-}
-
-fn agent(fields: &mut Fields) -> Result<Option<AgentId>, String> {
-    let id = fields.optional_text("agent")?;
-    let id = id.map(|id| AgentId::parse(&id)).transpose();
-    id.map_err(|error| format!("`agent`: {error}"))
-}
-
-/// A threshold, if there is one. What is out of bounds is refused, never brought within them.
-fn risk(fields: &mut Fields, name: &str) -> Result<Option<RiskScore>, String> {
-    let Some(number) = fields.optional_number(name)? else {
-        return Ok(None);
-    };
-    let risk = RiskScore::new(number);
-    if risk.value().total_cmp(&number).is_eq() {
-        Ok(Some(risk))
-    } else {
-        Err(format!(
-            "`{name}` must be 0 to 1 with at most three decimals"
-        ))
     }
 }
 
@@ -352,51 +298,6 @@ mod tests {
         assert_eq!(set.block_at(&nobody, Some("pii")), RiskScore::new(0.1));
         assert_eq!(set.block_at(&subject, None), RiskScore::new(0.6));
         assert_eq!(set.block_at(&subject, Some("xss")), RiskScore::new(0.6));
-    }
-
-    #[test]
-    fn an_entry_that_is_not_understood_is_refused_by_its_fields_name() {
-        let check = |list: &str, entry: &str, word: &str| {
-            let json = format!(r#"{{"block_at": 0.7, "flag_at": 0.4, "{list}": [{entry}]}}"#);
-            let error = serde_json::from_str::<Settings>(&json).unwrap_err();
-            assert!(error.to_string().contains(word), "{entry}: {error}");
-        };
-        check("thresholds", r#"{"tol": "t"}"#, "unknown field `tol`");
-        check("thresholds", r#"{"tool": 5}"#, "`tool` must be a text");
-        check(
-            "thresholds",
-            r#"{"tool": "a", "tool": "b"}"#,
-            "duplicate field `tool`",
-        );
-        check("thresholds", r#"{"agent": "a b"}"#, "`agent`");
-        check(
-            "thresholds",
-            r#"{"block_at": 7}"#,
-            "`block_at` must be 0 to 1",
-        );
-        check(
-            "thresholds",
-            r#"{"block_at": -0.1}"#,
-            "`block_at` must be 0 to 1",
-        );
-        check("thresholds", r#"{"block_at": 0.12345}"#, "three decimals");
-        check(
-            "thresholds",
-            r#"{"block_at": "high"}"#,
-            "`block_at` must be a number",
-        );
-        check("thresholds", r#"[]"#, "an object");
-        check("modes", r#"{"rule": "r"}"#, "missing field `mode`");
-        check(
-            "modes",
-            r#"{"rule": "r", "mode": "Off"}"#,
-            "`mode` has an unknown value",
-        );
-        check(
-            "exemptions",
-            r#"{"rule": "r", "agent": "a"}"#,
-            "missing field `reason`",
-        );
     }
 
     #[test]

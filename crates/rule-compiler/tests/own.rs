@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic in a test is a failed promise")]
 
 use clampd_detect::{Detector, Leaf, Place, Rule};
-use clampd_model::{RuleRow, Surface, ToolCategory};
+use clampd_model::{RuleRow, RuleRows, Surface, ToolCategory};
 use clampd_rule_compiler::{Cost, FILE_BYTES_MAX, RuleSource, compile_own};
 
 const OWN: &str = r#"# What must not leave the house.
@@ -38,10 +38,10 @@ fn compile(text: &str) -> Result<Vec<RuleSource>, Vec<String>> {
 
 /// What the rules find in `text` once they have travelled as rows of JSON.
 fn found(rules: &[RuleSource], text: &str) -> Vec<String> {
-    let rows: Vec<RuleRow> = rules.iter().map(|source| (&source.rule).into()).collect();
-    let json = serde_json::to_string(&rows).unwrap();
-    let rows: Vec<RuleRow> = serde_json::from_str(&json).unwrap();
-    let rules: Result<Vec<Rule>, _> = rows.into_iter().map(Rule::try_from).collect();
+    let rows = rules.iter().map(|source| (&source.rule).into()).collect();
+    let json = serde_json::to_string(&RuleRows(rows)).unwrap();
+    let rows: RuleRows = serde_json::from_str(&json).unwrap();
+    let rules: Result<Vec<Rule>, _> = rows.0.iter().map(Rule::try_from).collect();
     let place = Place {
         surface: Surface::Params,
         tool: "",
@@ -81,7 +81,7 @@ fn every_field_of_a_rule_survives_its_journey() {
     );
     for source in compile(&text).unwrap() {
         let row = RuleRow::from(&source.rule);
-        let again = Rule::try_from(row).unwrap();
+        let again = Rule::try_from(&row).unwrap();
         assert_eq!(format!("{again:?}"), format!("{:?}", source.rule));
     }
 }
