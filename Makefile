@@ -9,6 +9,9 @@ PYTHON ?= python3
 WASM := target/wasm32-wasip1/release/filter.wasm
 WASM_BYTES_MAX := 900000
 RUNNER := .tools/bin/wasm-bindgen-test-runner
+FUZZER := .tools/bin/cargo-fuzz
+FUZZER_VERSION := 0.13.2
+FUZZ_SECONDS ?= 60
 PURE := model token detect policy guard
 # The crates whose tests run in WebAssembly too, and the wasm-bindgen that Cargo.lock settles on. The
 # rules run there in guard's tests; ruleset's own need randomness, which that target has not.
@@ -80,6 +83,10 @@ test-e2e: filter control-plane cli .venv/ready ## The promises of the whole, on 
 	@$(PYTHON) envoy/fetch.py >/dev/null
 	@.venv/bin/python -m pytest tests/e2e -c tests/e2e/pytest.ini
 
+.PHONY: fuzz
+fuzz: $(FUZZER) ## Feed every reader with made-up input, a minute each: make fuzz [FUZZ="scan json"] [FUZZ_SECONDS=60]
+	@$(PYTHON) tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS) $(FUZZ)
+
 .PHONY: validate
 validate: filter ## Let Envoy load envoy.yaml and configure the filter in it
 	@$(PYTHON) envoy/stack.py validate
@@ -107,9 +114,16 @@ bench: filter control-plane ## What the filter costs: a table and target/bench.j
 	@cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench-tool
 	@$(PYTHON) tests/bench/bench.py $(BENCH)
 
+.PHONY: bench-detect
+bench-detect: ## How fast texts are judged, native and wasm: a table, target/bench-detect.json [CORPUS=dir] [BENCH=--write]
+	@cargo build --quiet --release -p clampd-ruleset --example speed
+	@cargo build --quiet --release -p clampd-ruleset --example speed --target wasm32-wasip1
+	@$(PYTHON) tests/bench/detect.py $(BENCH) $(if $(CORPUS),--corpus "$(CORPUS)") \
+	  target/release/examples/speed target/wasm32-wasip1/release/examples/speed.wasm
+
 .PHONY: bench-hostile
-bench-hostile: ## How long texts made to be slow take to judge, beside plain text of the same size
-	@cargo run --quiet --release -p clampd-ruleset --example hostile
+bench-hostile: ## How long texts made to be slow take to judge, beside honest texts of the same size
+	@cargo bench --quiet --manifest-path tests/hostile/Cargo.toml --target-dir target/bench-hostile
 
 .PHONY: eval
 eval: cli ## Recall and false positives over a corpus: make eval CORPUS=dir [EVAL=--update]
@@ -129,3 +143,7 @@ $(RUNNER): INSTALL = cargo install wasm-bindgen-cli --version $(WASM_BINDGEN) --
 $(RUNNER): Cargo.lock
 	@$(RUNNER) --version 2>/dev/null | grep -qF "$(WASM_BINDGEN)" || $(INSTALL) --locked || $(INSTALL)
 	@touch $@
+
+$(FUZZER): export CARGO_PROFILE_RELEASE_OPT_LEVEL = 1
+$(FUZZER):
+	@cargo install cargo-fuzz --version $(FUZZER_VERSION) --locked --root .tools

@@ -5,6 +5,7 @@
 
 mod custom;
 mod doc;
+mod import;
 mod show;
 mod trial;
 
@@ -15,7 +16,7 @@ use clampd_rule_compiler::{CompileError, RuleSource, compile_dir};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use self::{custom::PushArguments, trial::TrialArguments};
+use self::{custom::PushArguments, import::ImportArguments, trial::TrialArguments};
 use crate::{Outcome, error::CliError, global::Global, output::Output, table::Columns};
 
 /// Where the rules are looked for when no directory is named.
@@ -64,6 +65,8 @@ pub(crate) enum RulesVerb {
     },
     /// Judge every rule's examples, or one text
     Test(TrialArguments),
+    /// Turn rules of another grammar into a rule file, and say what became of each
+    Import(ImportArguments),
     /// Print the reference of all rules, in Markdown
     Doc {
         /// The rule files
@@ -116,6 +119,7 @@ pub(crate) fn run(
         RulesVerb::Pull { name } => custom::pull(name, global, out)?,
         RulesVerb::Delete { name } => custom::delete(name, global, out)?,
         RulesVerb::Test(arguments) => return trial::run(arguments, global, out),
+        RulesVerb::Import(arguments) => return import::run(arguments, global, out),
         RulesVerb::Doc { dir } => out.line(doc::markdown(&compile(dir)?).trim_end())?,
     }
     Ok(Outcome::AsWanted)

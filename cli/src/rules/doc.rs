@@ -70,6 +70,9 @@ fn section(source: &RuleSource, out: &mut String) {
             facts.push(format!("{words} {} tools", categories(tools).join(", ")));
         }
     }
+    if let Some(signal) = rule.signal {
+        facts.push(format!("recognised after {}", signal.source()));
+    }
     if !source.references.is_empty() {
         facts.push(source.references.join(", "));
     }

@@ -68,7 +68,11 @@ pub(super) fn finds(rule: &Rule) -> Vec<String> {
         lines.push(format!("pattern     {pattern}"));
     }
     if let Some(signal) = rule.signal {
-        lines.push(format!("recogniser  {}", signal.as_str()));
+        lines.push(format!(
+            "recogniser  {}, after {}",
+            signal.as_str(),
+            signal.source()
+        ));
     }
     lines
 }
@@ -108,6 +112,7 @@ pub(super) fn as_json(known: &Known) -> Value {
         "not_in": categories(rule.not_in), "only_in": categories(rule.only_in),
         "literals": rule.literals.iter().collect::<Vec<_>>(),
         "pattern": rule.pattern, "signal": rule.signal.map(|signal| signal.as_str()),
+        "source": rule.signal.map(|signal| signal.source()),
     });
     if let (Some(source), Some(fields)) = (&known.source, value.as_object_mut()) {
         for (field, of_source) in [

@@ -54,6 +54,11 @@ fn a_rule_is_shown_with_its_reason_and_examples() {
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
+    let shown = clampd.ok(&["rules", "show", "pii-iban", "--rules", &rules()]);
+    assert!(
+        shown.contains("recogniser  iban, after ISO 13616-1"),
+        "{shown}"
+    );
     let shown = clampd.ok(&["rules", "show", "sql-drop-table"]);
     assert!(shown.contains("--rules DIR"), "{shown}");
     assert!(
@@ -120,4 +125,76 @@ fn a_text_is_tried_where_it_stands() {
             .contains(&json!("percent")),
         "{tried}"
     );
+}
+
+/// A Sigma rule of ours, with what it looks for.
+fn sigma(detection: &str) -> String {
+    format!(
+        "title: Notes sent out\nlevel: high\nlogsource:\n  category: process_creation\ndetection:\n{detection}"
+    )
+}
+
+#[test]
+fn sigma_rules_become_a_rule_file_that_judges() {
+    let clampd = Clampd::new();
+    let whole = sigma("  sel:\n    CommandLine|contains: 'notes.zip'\n  condition: sel\n");
+    clampd.file("in.yml", &whole);
+    clampd.file("own/readme.txt", "");
+    let import = ["rules", "import", "--format", "sigma", "in.yml"];
+    let told = clampd.json(&[&import[..], &["--out", "own/sigma.toml"]].concat());
+    assert_eq!(told["rules"][0]["outcome"], "whole", "{told}");
+    assert_eq!(told["rules"][0]["ids"], json!(["sigma-notes-sent-out"]));
+    assert!(clampd.ok(&["rules", "check", "own"]).contains("1 rules"));
+    let judge = [
+        "rules",
+        "test",
+        "scp mynotes.zip x",
+        "--rules",
+        "own",
+        "--tool",
+        "shell.exec",
+    ];
+    let tried = clampd.json(&[&judge[..], &["--param", "command"]].concat());
+    assert_eq!(
+        tried["findings"][0]["rule"], "sigma-notes-sent-out",
+        "{tried}"
+    );
+    // What is there is not written over; without a name it goes to standard output.
+    let again = clampd.run(&[&import[..], &["--out", "own/sigma.toml"]].concat());
+    assert!(again.refused(1).contains("there already"));
+    let printed = clampd.run(&import);
+    assert_eq!(printed.code, 0, "{printed:?}");
+    assert!(
+        printed
+            .stdout
+            .contains("[[rule]]\nid = \"sigma-notes-sent-out\""),
+        "{printed:?}"
+    );
+    assert!(printed.stderr.contains("1 imported whole"), "{printed:?}");
+}
+
+#[test]
+fn a_sigma_rule_that_would_be_another_is_refused_unless_broader_is_asked_for() {
+    let clampd = Clampd::new();
+    let partly = sigma(
+        "  sel:\n    CommandLine|contains: 'notes.zip'\n  not_me:\n    User: me\n  condition: sel and not not_me\n",
+    );
+    clampd.file("in.yml", &partly);
+    let import = [
+        "rules", "import", "--format", "sigma", "in.yml", "--out", "out.toml",
+    ];
+    let told = clampd.run(&import).refused(1);
+    assert!(
+        told.contains("refused") && told.contains("must not be there"),
+        "{told}"
+    );
+    assert!(!clampd.path("out.toml").exists());
+    let told = clampd
+        .run(&[&import[..], &["--broader"]].concat())
+        .refused(1);
+    assert!(
+        told.contains("finds more") && told.contains("1 broader"),
+        "{told}"
+    );
+    assert!(clampd.path("out.toml").exists());
 }

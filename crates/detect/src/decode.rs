@@ -3,17 +3,22 @@
 //! [`unfold`] gives texts that may hide more and are folded again; [`refold`] gives other
 //! readings of a folded text, which are only scanned.
 
+mod bare;
 mod base;
 mod escapes;
 mod spelling;
 mod wrapped;
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, VecDeque},
+};
 
 use clampd_model::{Decoding, Decodings};
 
 use crate::{
-    limits::{DECODE_DEPTH_MAX, VARIANTS_MAX},
+    effort::Effort,
+    limits::{DECODE_DEPTH_MAX, VARIANT_BYTES},
     traits::Traits,
 };
 
@@ -40,33 +45,59 @@ impl<'a> Variant<'a> {
         }
     }
 
-    fn decoded<'b>(&self, text: String, steps: Decodings) -> Variant<'b> {
-        Variant {
-            text: Cow::Owned(text),
-            decodings: self.decodings.union(steps),
-            depth: self.depth.saturating_add(1),
-        }
+    /// Steps that undo themselves or what they leave behind are taken once.
+    fn may(&self, step: Decoding) -> bool {
+        !self.decodings.contains(step)
     }
 }
 
-/// Puts on the queue every text that `variant` decodes to.
+/// The texts that a leaf decodes to, each once, the least decoded first.
+#[derive(Debug, Default)]
+pub(crate) struct Variants {
+    waiting: VecDeque<Variant<'static>>,
+    seen: BTreeSet<String>,
+}
+
+impl Variants {
+    /// The next text to look at, if there is one and the effort reaches for it.
+    pub(crate) fn next(&mut self, effort: &Effort) -> Option<Variant<'static>> {
+        loop {
+            let variant = self.waiting.pop_front()?;
+            if self.seen.contains(variant.text.as_ref()) {
+                continue;
+            }
+            let is_paid = effort.spend(variant.text.len().saturating_add(VARIANT_BYTES));
+            return is_paid.then_some(variant);
+        }
+    }
+
+    /// Notes that a text was looked at.
+    pub(crate) fn seen(&mut self, variant: Variant<'_>) {
+        self.seen.insert(variant.text.into_owned());
+    }
+}
+
+/// Notes every text that `variant` decodes to.
 pub(crate) fn unfold(
     variant: &Variant<'_>,
     folded: &str,
     traits: Traits,
-    queue: &mut Vec<Variant<'_>>,
+    variants: &mut Variants,
+    effort: &Effort,
 ) {
-    if variant.depth >= DECODE_DEPTH_MAX {
-        return;
-    }
     let mut put = |decoded: Option<(String, Decodings)>| {
-        if let Some((text, steps)) = decoded
-            && queue.len() < VARIANTS_MAX
-            && !text.is_empty()
-            && text != variant.text
-        {
-            queue.push(variant.decoded(text, steps));
+        let Some((text, steps)) = decoded else { return };
+        if text.is_empty() || text == variant.text {
+            return;
         }
+        if variant.depth >= DECODE_DEPTH_MAX {
+            return effort.exceed();
+        }
+        variants.waiting.push_back(Variant {
+            text: Cow::Owned(text),
+            decodings: variant.decodings.union(steps),
+            depth: variant.depth + 1,
+        });
     };
     let one = |step| move |text: String| (text, Decodings::NONE.with(step));
     if traits.any(
@@ -76,39 +107,58 @@ pub(crate) fn unfold(
     ) {
         put(escapes::unescaped(&variant.text));
     }
-    if traits.any(Traits::EQUALS) {
+    if traits.any(Traits::EQUALS) && variant.may(Decoding::QuotedPrintable) {
         put(escapes::quoted_printable(&variant.text).map(one(Decoding::QuotedPrintable)));
     }
-    if traits.any(Traits::RUN) {
-        let runs = base::runs(&variant.text);
-        put(Some(one(Decoding::Base64)(runs.base64)));
-        put(Some(one(Decoding::Hex)(runs.hex)));
-        put(Some(one(Decoding::Base32)(runs.base32)));
+    let runs = base::runs(&variant.text);
+    for (step, texts) in [
+        (Decoding::Base64, runs.base64),
+        (Decoding::Hex, runs.hex),
+        (Decoding::Base32, runs.base32),
+    ] {
+        together_and_apart(texts, |text| put(Some(one(step)(text))));
     }
     if traits.any(Traits::GROUPS) {
-        put(base::grouped_codes(&variant.text).map(one(Decoding::Hex)));
+        let codes = base::grouped_codes(&variant.text);
+        together_and_apart(codes, |text| put(Some(one(Decoding::Hex)(text))));
     }
-    if traits.any(Traits::SINGLE_LETTERS) {
+    let apart = traits.any(Traits::SINGLE_LETTERS) || spelling::is_apart(&variant.text);
+    if apart && variant.may(Decoding::Spaced) {
         put(spelling::unspaced(&variant.text).map(one(Decoding::Spaced)));
+    }
+    let encoded = Traits::PERCENT
+        .with(Traits::AMPERSAND)
+        .with(Traits::BACKSLASH)
+        .with(Traits::EQUALS)
+        .with(Traits::SINGLE_LETTERS);
+    if !variant.text.is_ascii() && (traits.any(encoded) || base::has_run(folded)) {
+        put(bare::bare(&variant.text).map(|text| (text, Decodings::NONE)));
     }
     if !variant.text.is_ascii() {
         put(wrapped::tag_characters(&variant.text).map(one(Decoding::Tag)));
         put(wrapped::variation_selectors(&variant.text).map(one(Decoding::VariationSelector)));
     }
-    if traits.any(Traits::LEET) {
-        put(spelling::unleeted(folded).map(one(Decoding::Leet)));
-    }
-    if traits.any(Traits::ROT13) {
+    if traits.any(Traits::ROT13) && variant.may(Decoding::Rot13) {
         put(Some(one(Decoding::Rot13)(spelling::rot13(folded))));
     }
-    if traits.any(Traits::REVERSED) {
+    if traits.any(Traits::REVERSED) && variant.may(Decoding::Reversed) {
         put(Some(one(Decoding::Reversed)(
             folded.chars().rev().collect(),
         )));
     }
 }
 
-/// Other readings of a folded text: without SQL comments, without shell quoting.
+/// Hands on what several runs decode to: as one text, since one may say what another begins, and
+/// each by itself, so that none hides among others.
+fn together_and_apart(texts: Vec<String>, mut put: impl FnMut(String)) {
+    if texts.len() > 1 {
+        put(texts.join("\n"));
+    }
+    texts.into_iter().for_each(put);
+}
+
+/// Other readings of a folded text: without SQL comments, without shell quoting, with letters for
+/// the digits that stand for them.
 pub(crate) fn refold(folded: &str, traits: Traits) -> Vec<(String, Decoding)> {
     let mut readings = Vec::new();
     if traits.all(Traits::SLASH.with(Traits::STAR)) {
@@ -122,6 +172,11 @@ pub(crate) fn refold(folded: &str, traits: Traits) -> Vec<(String, Decoding)> {
         && let Some(text) = wrapped::without_shell_quoting(folded)
     {
         readings.push((text, Decoding::ShellQuote));
+    }
+    if traits.any(Traits::LEET)
+        && let Some(text) = spelling::unleeted(folded)
+    {
+        readings.push((text, Decoding::Leet));
     }
     readings
 }

@@ -1,23 +1,27 @@
 //! The scan: fold, find words, judge the rules whose words were seen.
 
+mod finder;
 mod index;
 mod judge;
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod naive;
+mod near;
+mod pattern;
 
 use std::borrow::Cow;
 
-use clampd_model::Decodings;
-
 use crate::{
-    decode::{self, Variant},
+    decode::{self, Variant, Variants},
+    effort::Effort,
     findings::{Collected, Findings},
     fold::fold_text,
-    limits,
+    limits::VARIANT_BYTES,
     place::{Leaf, Place},
     rule::Rule,
-    traits::Traits,
 };
 
 use index::Index;
+use judge::{Context, Judge};
 
 /// Finds a table of rules in texts. Built once, used for every text.
 #[derive(Debug)]
@@ -66,71 +70,48 @@ impl Detector {
     ) -> Findings {
         let mut collected = Collected::default();
         for leaf in leaves {
-            let own_language = leaf.own_language(place);
-            let context = judge::Context {
-                surface: place.surface,
-                own_language,
+            let judge = Judge {
+                rules: &self.rules,
+                index: &self.index,
+                context: Context {
+                    surface: place.surface,
+                    own_language: leaf.own_language(place),
+                },
+                effort: Effort::for_leaf(leaf.text.len()),
             };
-            self.scan_leaf(&context, leaf.text, &mut collected);
+            scan_leaf(&judge, leaf.text, &mut collected);
         }
         collected.finish()
     }
+}
 
-    /// Scans a text and, within the limits, everything that it decodes to.
-    fn scan_leaf(&self, context: &judge::Context, text: &str, collected: &mut Collected) {
-        let mut bytes_left =
-            limits::VARIANT_BYTES_BASE + text.len().saturating_mul(limits::VARIANT_BYTES_RATIO);
-        let mut queue: Vec<Variant<'_>> = Vec::new();
-        let mut next = Some(Variant::written(text));
-        let mut taken = 0;
-        while let Some(variant) = next {
-            self.scan_variant(context, &variant, &mut queue, collected);
-            taken += 1;
-            next = if taken > limits::VARIANTS_MAX {
-                None
-            } else {
-                queue.pop()
-            };
-            if let Some(variant) = &next {
-                match bytes_left.checked_sub(variant.text.len()) {
-                    Some(left) => bytes_left = left,
-                    None => break,
-                }
-            }
-        }
+/// Scans a text and everything that it decodes to. What the effort does not reach for is a
+/// finding.
+fn scan_leaf(judge: &Judge<'_>, text: &str, collected: &mut Collected) {
+    let mut variants = Variants::default();
+    scan_variant(judge, &Variant::written(text), &mut variants, collected);
+    while let Some(variant) = variants.next(&judge.effort) {
+        scan_variant(judge, &variant, &mut variants, collected);
+        variants.seen(variant);
     }
-
-    fn scan_variant(
-        &self,
-        context: &judge::Context,
-        variant: &Variant<'_>,
-        queue: &mut Vec<Variant<'_>>,
-        collected: &mut Collected,
-    ) {
-        let folded = fold_text(&variant.text);
-        let decodings = variant.decodings.union(folded.decodings);
-        let traits = self.scan_folded(context, &folded.text, decodings, collected);
-        decode::unfold(variant, &folded.text, traits, queue);
-        for (text, step) in decode::refold(&folded.text, traits) {
-            self.scan_folded(context, &text, decodings.with(step), collected);
-        }
+    if judge.effort.is_exceeded() {
+        collected.add_limit(judge.context.surface);
     }
+}
 
-    /// Judges the rules on one folded text; gives the traits for further decoding.
-    fn scan_folded(
-        &self,
-        context: &judge::Context,
-        text: &str,
-        decodings: Decodings,
-        collected: &mut Collected,
-    ) -> Traits {
-        judge::judge(
-            &self.rules,
-            &self.index,
-            context,
-            text,
-            decodings,
-            collected,
-        )
+fn scan_variant(
+    judge: &Judge<'_>,
+    variant: &Variant<'_>,
+    variants: &mut Variants,
+    collected: &mut Collected,
+) {
+    let folded = fold_text(&variant.text);
+    let decodings = variant.decodings.union(folded.decodings);
+    let traits = judge.judge(&folded.text, decodings, collected);
+    decode::unfold(variant, &folded.text, traits, variants, &judge.effort);
+    for (text, step) in decode::refold(&folded.text, traits) {
+        if judge.effort.spend(text.len().saturating_add(VARIANT_BYTES)) {
+            judge.judge(&text, decodings.with(step), collected);
+        }
     }
 }

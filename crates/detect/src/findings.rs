@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use clampd_model::{Decodings, Finding, PiiCount, RiskScore};
+use clampd_model::{Decodings, Finding, PiiCount, RiskScore, Severity, Surface};
 
 use crate::{limits::COUNT_MAX, rule::Rule};
 
 /// What each decoding beyond the first reading adds to the risk of a finding.
 const RISK_PER_DECODING: f64 = 0.05;
+
+/// The id of the finding that stands for what was left unread. No rule may have it.
+pub const SCAN_LIMIT: &str = "scan-limit";
+/// Its category: no rule has it, so nothing that is said of rules and their categories reaches it.
+pub const SCAN_LIMIT_CATEGORY: &str = "evasion";
 
 /// The findings of one scan, one a rule, sorted by rule id: the order of parameters does not
 /// show.
@@ -125,6 +130,20 @@ impl Collected {
     pub(crate) fn add(&mut self, rule: &Rule, finding: Finding, count: u32) {
         debug_assert_eq!(rule.id, finding.rule_id);
         self.put(finding, count);
+    }
+
+    /// Notes that a text asked for more than is done for one, and was not read to its end.
+    pub(crate) fn add_limit(&mut self, surface: Surface) {
+        let finding = Finding {
+            rule_id: SCAN_LIMIT.into(),
+            category: SCAN_LIMIT_CATEGORY.into(),
+            name: "Text made to be more work than it may be".into(),
+            severity: Severity::High,
+            surface,
+            offset: 0,
+            decodings: Decodings::NONE,
+        };
+        self.put(finding, 1);
     }
 
     /// The findings, sorted.

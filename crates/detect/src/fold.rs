@@ -9,7 +9,8 @@ mod letters;
 use clampd_model::{Decoding, Decodings};
 
 use crate::limits::{FOLD_BYTES_BASE, FOLD_GROWTH_MAX};
-use letters::{base_letter, is_bidi_control, is_invisible, lookalike};
+pub(crate) use letters::is_invisible;
+use letters::{base_letter, is_bidi_control, lookalike};
 
 /// A folded text and what was needed to get there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub fn fold(text: &str) -> String {
 pub(crate) fn fold_text(text: &str) -> Folded {
     if text.is_ascii() {
         let mut folding = Folding::new(text.len());
-        folding.ascii(text.as_bytes());
+        folding.ascii(text);
         return folding.finish();
     }
     // Korean letters in pieces are the one case where characters must be put together first.
@@ -48,7 +49,7 @@ fn fold_composed(text: &str) -> Folded {
             .position(|b| !b.is_ascii())
             .unwrap_or(rest.len());
         let (run, other) = rest.split_at_checked(ascii).unwrap_or((rest, ""));
-        folding.ascii(run.as_bytes());
+        folding.ascii(run);
         rest = other;
         if let Some(c) = rest.chars().next() {
             folding.other(c);
@@ -73,7 +74,7 @@ struct Folding {
     line: bool,
     /// The last character was an ASCII letter or digit.
     after_ascii: bool,
-    /// ASCII letters stand in it.
+    /// ASCII letters or signs stand in it.
     latin: bool,
     /// Letters stand in it that look like Latin ones.
     lookalike: bool,
@@ -118,29 +119,23 @@ impl Folding {
         self.space = false;
     }
 
-    /// Folds a run of ASCII, sentence by sentence: words with single blanks between them are
-    /// copied as they are, but for case.
-    fn ascii(&mut self, mut rest: &[u8]) {
-        while let [first, ..] = rest {
-            if first.is_ascii_graphic() {
-                let mut length = 1;
-                while let (Some(byte), next) = (rest.get(length), rest.get(length + 1)) {
-                    let blank = *byte == b' ' && next.is_some_and(u8::is_ascii_graphic);
-                    if !(byte.is_ascii_graphic() || blank) {
-                        break;
-                    }
-                    length += 1;
-                }
-                let (run, left) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+    /// Folds a run of ASCII, line by line: words with single blanks between them are copied as
+    /// they are, but for case.
+    fn ascii(&mut self, mut rest: &str) {
+        while let [first, ..] = rest.as_bytes() {
+            let length = plain_length(rest.as_bytes());
+            if let Some((run, left)) = rest.split_at_checked(length).filter(|_| length > 0) {
                 self.end_space();
                 let start = self.out.len();
-                self.out
-                    .push_str(std::str::from_utf8(run).unwrap_or_default());
+                self.out.push_str(run);
                 if let Some(copied) = self.out.get_mut(start..) {
                     copied.make_ascii_lowercase();
                 }
                 self.latin = true;
-                self.after_ascii = run.last().is_some_and(u8::is_ascii_alphanumeric);
+                self.after_ascii = run
+                    .bytes()
+                    .last()
+                    .is_some_and(|b| b.is_ascii_alphanumeric());
                 rest = left;
                 continue;
             }
@@ -181,7 +176,6 @@ impl Folding {
                 }
             }
             _ => {
-                self.end_space();
                 self.decomposed(c);
                 self.after_ascii = false;
             }
@@ -191,26 +185,43 @@ impl Folding {
     /// A character in its compatibility decomposition, without marks (UAX #15, NFKD).
     fn decomposed(&mut self, c: char) {
         if let Some(base) = base_letter(c) {
+            self.end_space();
             self.out.push_str(base);
+            self.latin = true;
             return;
         }
         let start = self.out.len();
-        if start > self.bytes_max {
-            self.out.push(c);
-            return;
-        }
+        let blanks = (self.space, self.line);
         let mut parts = 0;
         forms::decompose(c, |part| {
             parts += 1;
+            if part == ' ' {
+                self.space = true;
+                return;
+            }
+            if is_mark(part) {
+                return;
+            }
+            self.end_space();
             if part.is_ascii() {
                 self.out.push(part.to_ascii_lowercase());
-            } else if !is_mark(part) {
+            } else if let Some(base) = base_letter(part) {
+                self.out.push_str(base);
+            } else {
                 self.letter(part);
             }
         });
-        let written = self.out.get(start..).unwrap_or_default();
+        // What is larger folded than written stays as it is once the text has grown enough.
+        if start > self.bytes_max && self.out.len() - start > c.len_utf8() {
+            self.out.truncate(start);
+            (self.space, self.line) = blanks;
+            self.end_space();
+            self.out.push(c);
+            return;
+        }
+        let written = self.out.get(start..).unwrap_or_default().trim_start();
+        self.latin |= written.bytes().any(|b| b.is_ascii_graphic());
         if parts == 1 && written.len() == 1 && written.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            self.latin = true;
             self.decodings = self.decodings.with(Decoding::Compatibility);
         }
     }
@@ -227,6 +238,38 @@ impl Folding {
             }
         }
     }
+}
+
+/// How many bytes of ASCII stand at the beginning that are visible, single blanks between them
+/// included.
+fn plain_length(ascii: &[u8]) -> usize {
+    const EACH: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = EACH << 7;
+    let mut length = 0;
+    // Eight bytes at once. No byte has its high bit, so no sum carries into the next byte.
+    let mut after_blank = true;
+    while let Some(eight) = ascii.get(length..).and_then(<[u8]>::first_chunk::<8>) {
+        let eight = u64::from_le_bytes(*eight);
+        let blanks = !(eight + EACH * (0x7f - b' ' as u64)) & HIGH;
+        let controls = (!(eight + EACH * (0x80 - b' ' as u64)) | (eight + EACH)) & HIGH;
+        let doubled = blanks & (blanks << 8 | u64::from(after_blank) << 7);
+        if controls | doubled != 0 {
+            break;
+        }
+        after_blank = blanks >> 63 != 0;
+        length += 8;
+    }
+    let is_graphic = |at: usize| ascii.get(at).is_some_and(u8::is_ascii_graphic);
+    // The last blank counts only when something visible stands behind it.
+    if after_blank && length > 0 && !is_graphic(length) {
+        return length - 1;
+    }
+    while is_graphic(length)
+        || (length > 0 && ascii.get(length) == Some(&b' ') && is_graphic(length + 1))
+    {
+        length += 1;
+    }
+    length
 }
 
 /// Marks that are left out: those on Latin, Greek and Cyrillic letters, Arabic vowel signs and
@@ -321,8 +364,15 @@ mod tests {
 
     #[test]
     fn folding_twice_changes_nothing() {
-        for text in ["ＤＲＯＰ x", "Ignоre é ß İ", "ไม่สนใจคำสั่ง", "지시를 무시"]
-        {
+        for text in [
+            "ＤＲＯＰ x",
+            "Ignоre é ß İ",
+            "ไม่สนใจคำสั่ง",
+            "지시를 무시",
+            "x\u{2057}y\u{2034}",
+            "п\u{37e}п",
+            " \u{2da} a \u{2da}\u{b4}b",
+        ] {
             assert_eq!(fold(&fold(text)), fold(text), "{text}");
         }
     }

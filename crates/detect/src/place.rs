@@ -32,6 +32,12 @@ const DATABASE_TOOLS: &[&str] = &[
     "sqlite",
     "bigquery",
     "snowflake",
+    "mongo",
+    "mongodb",
+    "collection",
+    "elasticsearch",
+    "firestore",
+    "dynamodb",
 ];
 const SHELL_TOOLS: &[&str] = &[
     "shell",

@@ -11,6 +11,9 @@ mod decide;
 mod delegation;
 mod exchange;
 mod forward;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod json;
 mod leaves;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use clampd_detect::{Detector, Findings, Leaf, Place, fold};
+use clampd_detect::{Detector, Findings, Leaf, Place, SCAN_LIMIT, SCAN_LIMIT_CATEGORY, fold};
 use clampd_model::{Severity, Surface, ToolCategory};
 
 use crate::{
@@ -67,6 +67,14 @@ fn shape(source: &RuleSource) -> Vec<String> {
             wrong.push(format!(
                 "`{text}` must be lower-case words joined by hyphens"
             ));
+        }
+    }
+    for (name, reserved) in [
+        (&rule.id, SCAN_LIMIT),
+        (&rule.category, SCAN_LIMIT_CATEGORY),
+    ] {
+        if name == reserved {
+            wrong.push(format!("`{reserved}` is the scan's own"));
         }
     }
     if source.why.trim().is_empty() {

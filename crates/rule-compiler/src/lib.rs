@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub use check::check;
 pub use emit::emit;
 pub use own::{Cost, FILE_BYTES_MAX, compile_own};
-pub use source::{RuleSource, WrittenAs, parse};
+pub use source::{CallExample, Example, RuleSource, WrittenAs, parse};
 
 /// Why rules are refused: the file, the rule and the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

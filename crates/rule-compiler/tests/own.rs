@@ -143,6 +143,19 @@ fn what_is_wrong_is_named_with_its_file_line_rule_and_text() {
         rule,
         "there is no word list `words/x.txt`",
     );
+    // What is past a limit cannot be switched off by the name of a rule or a category.
+    check(
+        "own-ticket-export",
+        "scan-limit",
+        "house.toml:",
+        "is the scan's own",
+    );
+    check(
+        "project-names",
+        "evasion",
+        "house.toml:",
+        "is the scan's own",
+    );
     assert!(compile("category = \"c\"\n").unwrap_err()[0].contains("1 to 200 rules, not 0"));
 }
 

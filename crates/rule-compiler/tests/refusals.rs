@@ -82,6 +82,11 @@ fn what_is_wrong_with_a_rule_is_said() {
         "rule `SQL drop`: `SQL drop` must be",
     );
     refuses(
+        "id = \"sql-drop\"",
+        "id = \"scan-limit\"",
+        "`scan-limit` is the scan's own",
+    );
+    refuses(
         "why = \"It cannot be undone.\"",
         "why = \" \"",
         "rule `sql-drop`: it must say why",

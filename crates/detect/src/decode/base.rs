@@ -6,28 +6,46 @@ use super::escapes::hex_byte;
 /// A run shorter than this, without its padding, is no text worth reading.
 const RUN_BYTES_MIN: usize = 11;
 
-/// What the runs of a text decode to, a line each run, by the base that they are written in.
+/// What each run of a text decodes to, by the base that it is written in.
 #[derive(Default)]
 pub(super) struct Runs {
-    pub(super) base64: String,
-    pub(super) hex: String,
-    pub(super) base32: String,
+    pub(super) base64: Vec<String>,
+    pub(super) hex: Vec<String>,
+    pub(super) base32: Vec<String>,
 }
 
 /// Reads every run of letters, digits and `+ / - _` that is long enough to be a text.
 pub(super) fn runs(text: &str) -> Runs {
     let mut runs = Runs::default();
-    let bytes = text.as_bytes();
-    let mut start = 0;
-    while start < bytes.len() {
-        let rest = bytes.get(start..).unwrap_or_default();
-        let length = rest.iter().position(|b| !in_run(*b)).unwrap_or(rest.len());
-        if let Some(run) = rest.get(..length).filter(|run| run.len() >= RUN_BYTES_MIN) {
-            runs.read(run);
-        }
-        start += length + 1;
-    }
+    long_runs(text).for_each(|run| runs.read(run));
     runs
+}
+
+/// Whether there is a run that is long enough to be a text.
+pub(super) fn has_run(text: &str) -> bool {
+    long_runs(text).next().is_some()
+}
+
+fn long_runs(text: &str) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text.as_bytes();
+    std::iter::from_fn(move || {
+        // Most words are shorter than a run, so the last byte that a run would have is asked first.
+        while let Some((last, front)) = rest.get(..RUN_BYTES_MIN).and_then(<[u8]>::split_last) {
+            let tail = || front.iter().rev().take_while(|b| in_run(**b)).count();
+            let skip = if !in_run(*last) {
+                RUN_BYTES_MIN
+            } else if let Some(other @ 1..) = front.len().checked_sub(tail()) {
+                other
+            } else {
+                let length = rest.iter().position(|b| !in_run(*b));
+                let (run, left) = rest.split_at_checked(length.unwrap_or(rest.len()))?;
+                rest = left;
+                return Some(run);
+            };
+            rest = rest.get(skip..).unwrap_or_default();
+        }
+        None
+    })
 }
 
 fn in_run(byte: u8) -> bool {
@@ -50,48 +68,43 @@ impl Runs {
         let text = text.filter(|bytes: &Vec<u8>| reads_as_text(bytes));
         let base64_of_capitals = || base64(run).filter(|bytes| reads_as_text(bytes));
         if let Some(bytes) = text.or_else(base64_of_capitals) {
-            if !into.is_empty() {
-                into.push('\n');
-            }
-            into.push_str(&String::from_utf8_lossy(&bytes));
+            into.push(String::from_utf8_lossy(&bytes).into_owned());
         }
     }
 }
 
-/// Characters given one by one by their codes: `49 67 6e`, `73, 103, 110`, `01001001 …`.
-pub(super) fn grouped_codes(text: &str) -> Option<String> {
-    let mut out = Vec::new();
-    let mut best: Option<String> = None;
-    let groups = text.split(|c: char| !c.is_ascii_alphanumeric());
-    let groups = groups.filter(|g| !g.is_empty()).chain(std::iter::once("·"));
-    let radix = [(16, 2), (10, 3), (2, 8)];
-    let groups: Vec<&str> = groups.take(20_000).collect();
-    for (radix, width) in radix {
-        out.clear();
-        for group in &groups {
-            let group = group
-                .strip_prefix("0x")
-                .or_else(|| group.strip_prefix("x"))
-                .unwrap_or(group);
-            let fits = group.len() == width || (radix == 10 && group.len() == 2);
-            let code = if fits {
-                u8::from_str_radix(group, radix).ok()
-            } else {
-                None
-            };
-            match code {
-                Some(code) => out.push(code),
-                None => {
-                    if out.len() >= 8 && reads_as_text(&out) {
-                        let line = String::from_utf8_lossy(&out).into_owned();
-                        best = Some(best.map_or(line.clone(), |all| all + "\n" + &line));
-                    }
-                    out.clear();
-                }
+/// The fewest codes in a row that are read.
+const CODES_MIN: usize = 8;
+
+/// Characters given one by one by their codes: `49 67 6e`, `73, 103, 110`, `01001001 …`; each row
+/// of them by itself.
+pub(super) fn grouped_codes(text: &str) -> Vec<String> {
+    let mut texts = Vec::new();
+    for (radix, width) in [(16, 2), (10, 3), (2, 8)] {
+        let mut row = Vec::new();
+        let groups = text.split(|c: char| !c.is_ascii_alphanumeric());
+        let groups = groups.filter(|group| !group.is_empty());
+        for code in groups.map(|group| code(group, radix, width)).chain([None]) {
+            if let Some(code) = code {
+                row.push(code);
+                continue;
             }
+            if row.len() >= CODES_MIN && reads_as_text(&row) {
+                texts.push(String::from_utf8_lossy(&row).into_owned());
+            }
+            row.clear();
         }
     }
-    best
+    texts
+}
+
+fn code(group: &str, radix: u32, width: usize) -> Option<u8> {
+    let group = group
+        .strip_prefix("0x")
+        .or_else(|| group.strip_prefix('x'))
+        .unwrap_or(group);
+    let fits = group.len() == width || (radix == 10 && group.len() == 2);
+    fits.then(|| u8::from_str_radix(group, radix).ok())?
 }
 
 fn base32(run: &[u8]) -> Option<Vec<u8>> {
@@ -117,7 +130,7 @@ fn base64(run: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn bits(run: &[u8], width: u32, value: impl Fn(u8) -> Option<u8>) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(run.len() * 3 / 4 + 1);
+    let mut out = Vec::new();
     let mut held = 0_u32;
     let mut count = 0;
     for (at, byte) in run.iter().enumerate() {
@@ -125,16 +138,14 @@ fn bits(run: &[u8], width: u32, value: impl Fn(u8) -> Option<u8>) -> Option<Vec<
         count += width;
         if count >= 8 {
             count -= 8;
-            out.push((held >> count) as u8);
+            let byte = (held >> count) as u8;
+            // Most runs are words: they are given up at their first unreadable bytes.
+            let reads = byte >= 0x80 || matches!(byte, b' '..=b'~' | b'\t'..=b'\r');
+            if at <= 10 && !reads {
+                return None;
+            }
+            out.push(byte);
             held &= (1 << count) - 1;
-        }
-        // Most runs are words: they are given up at their first unreadable bytes.
-        if at == 10
-            && !out
-                .iter()
-                .all(|b| *b >= 0x80 || matches!(b, b' '..=b'~' | b'\t'..=b'\r'))
-        {
-            return None;
         }
     }
     Some(out)
@@ -178,16 +189,16 @@ mod tests {
     #[test]
     fn runs_that_read_as_text_are_read() {
         for run in ["x: aWdub3JlIHByZXZpb3Vz.", "aWdub3JlIHByZXZpb3Vz=="] {
-            assert_eq!(runs(run).base64, "ignore previous", "{run}");
+            assert_eq!(runs(run).base64, ["ignore previous"], "{run}");
         }
         for run in [
             "69676e6f72652070726576696f7573",
             "0x69676E6F72652070726576696F7573",
         ] {
-            assert_eq!(runs(run).hex, "ignore previous", "{run}");
+            assert_eq!(runs(run).hex, ["ignore previous"], "{run}");
         }
-        assert_eq!(runs("NFTW433SMUQHA4TFOZUW65LT").base32, "ignore previous");
-        let said = Some("ignore previous".to_owned());
+        assert_eq!(runs("NFTW433SMUQHA4TFOZUW65LT").base32, ["ignore previous"]);
+        let said = ["ignore previous"];
         assert_eq!(
             grouped_codes("69 67 6e 6f 72 65 20 70 72 65 76 69 6f 75 73"),
             said
@@ -207,8 +218,9 @@ mod tests {
             "12 13 14 15 16 17 18 19 20",
         ] {
             let runs = runs(plain);
-            assert_eq!(runs.base64 + &runs.hex + &runs.base32, "", "{plain}");
-            assert_eq!(grouped_codes(plain), None, "{plain}");
+            let texts = [runs.base64, runs.hex, runs.base32].concat();
+            assert!(texts.is_empty(), "{plain}: {texts:?}");
+            assert!(grouped_codes(plain).is_empty(), "{plain}");
         }
     }
 }

@@ -36,12 +36,12 @@ pub(super) fn unescaped(text: &str) -> Option<(String, Decodings)> {
     if steps.is_empty() {
         return None;
     }
-    out.extend_from_slice(bytes.get(copied..).unwrap_or_default());
-    let mut decoded = text_of(&out);
-    if steps.contains(Decoding::Percent) && decoded.contains('+') && !text.contains(' ') {
-        decoded = decoded.replace('+', " ");
+    // A plus that was written is a blank (WHATWG URL section 5.1); one that was escaped is a plus.
+    if steps.contains(Decoding::Percent) && text.contains('+') && !text.contains(' ') {
+        return unescaped(&text.replace('+', " "));
     }
-    Some((decoded, steps))
+    out.extend_from_slice(bytes.get(copied..).unwrap_or_default());
+    Some((text_of(&out), steps))
 }
 
 fn opens(byte: u8) -> bool {
@@ -118,10 +118,26 @@ fn unit(code: u32) -> Option<Unit> {
     char::from_u32(code).map(Unit::Char)
 }
 
+/// A sign, `u` and four digits; two of them where they are one character in UTF-16 (RFC 2781
+/// section 2.2).
+fn utf16(rest: &[u8], sign: u8) -> Option<(Unit, usize)> {
+    let first = hex_number(rest.get(2..6)?)?;
+    if !(0xd800..0xdc00).contains(&first) {
+        return Some((unit(first)?, 6));
+    }
+    let [s, b'u' | b'U', digits @ ..] = rest.get(6..12)? else {
+        return None;
+    };
+    let second = hex_number(digits).filter(|second| (0xdc00..0xe000).contains(second));
+    let second = second.filter(|_| *s == sign)?;
+    let code = 0x1_0000 + ((first & 0x3ff) << 10) + (second & 0x3ff);
+    Some((unit(code)?, 12))
+}
+
 /// `%41`, `%u0041`, and the overlong `%c0%ae`.
 fn percent(rest: &[u8]) -> Option<(Unit, usize)> {
     if matches!(rest.get(1), Some(b'u' | b'U')) {
-        return Some((unit(hex_number(rest.get(2..6)?)?)?, 6));
+        return utf16(rest, b'%');
     }
     let value = hex_byte(rest.get(1..3)?)?;
     let (value, taken) = overlong(value, rest).unwrap_or((value, 3));
@@ -159,12 +175,17 @@ fn reference(rest: &[u8]) -> Option<(Unit, usize)> {
         } else {
             (2, 10)
         };
-        let digits = rest.get(digits_at..)?.iter();
-        let length = digits
-            .take(8)
-            .take_while(|b| char::from(**b).is_digit(radix))
-            .count();
-        let digits = std::str::from_utf8(rest.get(digits_at..digits_at + length)?).ok()?;
+        let digits = rest.get(digits_at..)?;
+        let zeros = zeros(digits);
+        let length = zeros
+            + digits
+                .iter()
+                .skip(zeros)
+                .take(8)
+                .take_while(|b| char::from(**b).is_digit(radix))
+                .count();
+        let digits =
+            std::str::from_utf8(digits.get(zeros.min(length.saturating_sub(1))..length)?).ok()?;
         let unit = unit(u32::from_str_radix(digits, radix).ok()?)?;
         let end = digits_at + length;
         return Some((unit, end + usize::from(rest.get(end) == Some(&b';'))));
@@ -222,22 +243,32 @@ fn backslash(rest: &[u8]) -> Option<(Unit, usize)> {
     match rest.get(1)? {
         b'x' | b'X' => Some((Unit::Byte(hex_byte(rest.get(2..4)?)?), 4)),
         b'u' | b'U' if rest.get(2) == Some(&b'{') => {
-            let length = rest
-                .iter()
-                .skip(3)
-                .take(6)
-                .take_while(|b| b.is_ascii_hexdigit())
-                .count();
-            let unit = unit(hex_number(rest.get(3..3 + length)?)?)?;
-            (rest.get(3 + length) == Some(&b'}')).then_some((unit, 4 + length))
+            let digits = rest.get(3..)?;
+            let zeros = zeros(digits);
+            let length = zeros
+                + digits
+                    .iter()
+                    .skip(zeros)
+                    .take(6)
+                    .take_while(|b| b.is_ascii_hexdigit())
+                    .count();
+            let unit = unit(hex_number(
+                digits.get(zeros.min(length.saturating_sub(1))..length)?,
+            )?)?;
+            (digits.get(length) == Some(&b'}')).then_some((unit, 4 + length))
         }
-        b'u' | b'U' => Some((unit(hex_number(rest.get(2..6)?)?)?, 6)),
+        b'u' | b'U' => utf16(rest, b'\\'),
         b'0'..=b'3' => {
             let octal = std::str::from_utf8(rest.get(1..4)?).ok()?;
             Some((Unit::Byte(u8::from_str_radix(octal, 8).ok()?), 4))
         }
         _ => None,
     }
+}
+
+/// How many zeros a number begins with: there may be any number of them.
+fn zeros(digits: &[u8]) -> usize {
+    digits.iter().take_while(|b| **b == b'0').count()
 }
 
 pub(super) fn hex_byte(pair: &[u8]) -> Option<u8> {
@@ -267,9 +298,13 @@ mod tests {
             ("%e0%80%af%f0%80%80%ae", "/."),
             ("%u003cscript%u003e", "<script>"),
             ("&#60;script&#x3e;", "<script>"),
+            ("&#000000000000060;&#x0000000000003e;", "<>"),
+            (r"\u{00000000041}\u{0}", "A\0"),
             ("&lt;b&gt &colon;", "<b> :"),
             (r"\x3cb\u003e \u{41}\101", "<b> AA"),
+            (r"\ud83d\uDD13 %ud83d%udd13 \ud83d\u0041", r"🔓 🔓 \ud83dA"),
             ("a%20b+c%21", "a b c!"),
+            ("chmod%20u%2Bs+x", "chmod u+s x"),
         ] {
             assert_eq!(
                 unescaped(written).map(|(text, _)| text).as_deref(),

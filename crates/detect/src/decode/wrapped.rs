@@ -51,34 +51,120 @@ pub(super) fn without_sql_comments(folded: &str, gap: &str) -> Option<String> {
 /// words gone, `$IFS` a space (POSIX 2.2 and 2.6, Bash 3.5.1). Quotes around words and one
 /// apostrophe in a word are no disguise.
 pub(super) fn without_shell_quoting(folded: &str) -> Option<String> {
+    if !is_disguised(folded) {
+        return None;
+    }
     let mut out = String::with_capacity(folded.len());
     let mut rest = folded;
-    let mut disguises = 0;
-    let mut after_letter = false;
-    while let Some(c) = rest.chars().next() {
-        let expansion = (c == '$' || c == '`')
-            .then(|| empty_expansion(rest))
-            .flatten();
-        let taken = if let Some((length, put)) = expansion {
-            out.push_str(put);
-            disguises += 2;
-            length
-        } else if matches!(c, '\'' | '"' | '\\' | '^') {
-            let next = rest.chars().nth(1);
-            let doubled = next == Some(c) && c != '\\';
-            let before_letter = next.is_some_and(char::is_alphanumeric);
-            let inside = after_letter && (before_letter || doubled);
-            disguises += u32::from(inside) + u32::from(doubled && after_letter);
-            disguises += 2 * u32::from(c == '\\' && before_letter);
-            1
-        } else {
-            out.push(c);
-            c.len_utf8()
+    while let Some(at) = rest.bytes().position(quotes) {
+        let (plain, sign) = rest.split_at_checked(at)?;
+        out.push_str(plain);
+        let taken = match empty_expansion(sign) {
+            Some((length, put)) => {
+                out.push_str(put);
+                length
+            }
+            None => {
+                if sign.starts_with(['$', '`']) {
+                    out.push_str(sign.get(..1)?);
+                }
+                1
+            }
         };
-        after_letter = c.is_alphanumeric() || c == '/' || (after_letter && taken == 1 && c != ' ');
-        rest = rest.get(taken..).unwrap_or_default();
+        rest = sign.get(taken..)?;
     }
-    (disguises >= 2).then_some(out)
+    out.push_str(rest);
+    Some(out)
+}
+
+/// Signs with which a shell quotes, escapes and expands.
+fn quotes(byte: u8) -> bool {
+    matches!(byte, b'\'' | b'"' | b'\\' | b'^' | b'$' | b'`')
+}
+
+/// Whether signs stand where only a disguise has them: in one word an expansion of nothing, an
+/// escaped letter, or two quotes. Quotes around words and one apostrophe in a word are none.
+fn is_disguised(folded: &str) -> bool {
+    let mut word = Disguise::default();
+    let mut done = 0;
+    let rest = |at: usize| folded.get(at..).unwrap_or_default();
+    while let Some(found) = rest(done).bytes().position(quotes) {
+        let at = done + found;
+        let plain = folded.get(done..at).unwrap_or_default();
+        if plain.contains([' ', '\n']) {
+            word = Disguise {
+                carets: word.carets,
+                ..Disguise::default()
+            };
+        }
+        word.after_letter = goes_on(plain, word.after_letter);
+        if word.read(rest(at)) {
+            return true;
+        }
+        done = at + 1;
+    }
+    false
+}
+
+/// What was read of a word.
+#[derive(Default)]
+struct Disguise {
+    /// Letters stand before this place.
+    after_letter: bool,
+    /// The quote that was opened inside the word.
+    opened: Option<char>,
+    quotes: u32,
+    /// Those inside this word and the words before it: one may be a power.
+    carets: u32,
+}
+
+impl Disguise {
+    /// Reads the sign at which `rest` begins; says whether the word is disguised.
+    fn read(&mut self, rest: &str) -> bool {
+        if let Some((length, put)) = empty_expansion(rest) {
+            let behind = rest.get(length..).and_then(|rest| rest.chars().next());
+            let before_letter = behind.is_some_and(char::is_alphabetic);
+            return !put.is_empty()
+                || self.after_letter
+                || (before_letter && !rest.starts_with('`'));
+        }
+        let mut signs = rest.chars();
+        let (Some(sign), next) = (signs.next(), signs.next()) else {
+            return false;
+        };
+        let before_letter = next.is_some_and(char::is_alphanumeric);
+        match sign {
+            '\\' => return before_letter,
+            '^' => self.carets += u32::from(self.after_letter && before_letter),
+            '\'' | '"' if self.opened == Some(sign) => {
+                self.opened = None;
+                self.quotes += 1;
+            }
+            '\'' | '"' if self.after_letter && (before_letter || next == Some(sign)) => {
+                self.opened = Some(sign);
+                self.quotes += 1;
+            }
+            _ => {}
+        }
+        self.quotes >= 2 || self.carets >= 2
+    }
+}
+
+/// Whether behind `plain` a word is going on, when before it one was or was not.
+fn goes_on(plain: &str, before: bool) -> bool {
+    for c in plain.chars().rev() {
+        if c.is_alphanumeric() || c == '/' {
+            return true;
+        }
+        let apart = matches!(
+            c,
+            ' ' | '\n' | ':' | ',' | '(' | ')' | '[' | ']' | ';' | '&' | '|'
+        );
+        if apart || !c.is_ascii() {
+            return false;
+        }
+    }
+    before
 }
 
 /// An expansion that gives nothing, or white space, at the start of the text.

@@ -1,190 +1,100 @@
-//! The words of all rules in two automata, and which rule each word belongs to.
+//! The words of all rules, ready to be found, and which rule each word belongs to.
 
 use std::collections::BTreeMap;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
-use regex_lite::Regex;
-
 use crate::{decode::cue_words, recognise::Signal, rule::Rule, traits::Traits};
 
-use super::DetectError;
+use super::{DetectError, finder::Finder, pattern::Pattern};
 
 /// Ready for scanning.
 #[derive(Debug)]
 pub(super) struct Index {
-    /// Words of ASCII alone, in the form that is quickest.
-    ascii: AhoCorasick,
-    /// The others, in a form that is small; only asked when the text is not ASCII.
-    unicode: Option<AhoCorasick>,
-    /// How many words the first automaton has.
-    ascii_words: usize,
-    /// By word: what it is for.
-    uses: Vec<WordUses>,
+    /// Words that open rules, and those that say how a text is turned: looked for everywhere.
+    pub(super) gates: Finder,
+    /// Words of groups: looked for only around the words that open their rules.
+    pub(super) nears: Finder,
+    /// By word of `gates`: what it is for.
+    gate_uses: Vec<GateUses>,
+    /// By word of `nears`: the rules and their groups that it belongs to.
+    near_uses: Vec<Vec<(u16, u8)>>,
+    /// The bytes of the longest of these.
+    pub(super) near_bytes_max: usize,
     /// By rule: its pattern.
-    pub(super) patterns: Vec<Option<Pattern>>,
+    patterns: Vec<Option<Pattern>>,
     /// By signal: its rules that need no word.
     pub(super) by_signal: BTreeMap<Signal, Vec<u16>>,
 }
 
-/// What a word is for, told apart so that the words that open nothing cost little.
+/// What a word of `gates` is for.
 #[derive(Debug, Default)]
-pub(super) struct WordUses {
+pub(super) struct GateUses {
     /// The rules that it opens.
-    pub(super) gates: Vec<u16>,
-    /// The rules and their groups that it belongs to.
-    pub(super) nears: Vec<(u16, u8)>,
+    pub(super) rules: Vec<u16>,
     /// What it says about the text.
     pub(super) cue: Traits,
 }
 
-/// What a word is for.
-#[derive(Clone, Copy, Debug)]
-enum Use {
-    /// It opens a rule.
-    Gate(u16),
-    /// It is one of a group of words near the gate.
-    Near(u16, u8),
-    /// It says that a text may be written backwards or otherwise.
-    Cue(Traits),
-}
-
-impl WordUses {
-    fn of(uses: Vec<Use>) -> Self {
-        let mut of_word = Self::default();
-        for use_ in uses {
-            match use_ {
-                Use::Gate(rule) => of_word.gates.push(rule),
-                Use::Near(rule, group) => of_word.nears.push((rule, group)),
-                Use::Cue(cue) => of_word.cue = of_word.cue.with(cue),
-            }
-        }
-        of_word
-    }
-}
-
-/// A word that was seen.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Hit {
-    pub(super) word: usize,
-    pub(super) start: usize,
-    pub(super) end: usize,
-}
-
 impl Index {
     pub(super) fn new(rules: &[Rule]) -> Result<Self, DetectError> {
-        let mut words: BTreeMap<(bool, String), Vec<Use>> = BTreeMap::new();
-        let mut put = |word: &str, use_: Use| {
-            words
-                .entry((!word.is_ascii(), word.to_owned()))
-                .or_default()
-                .push(use_);
-        };
+        let mut gates: BTreeMap<&str, GateUses> = BTreeMap::new();
+        let mut nears: BTreeMap<&str, Vec<(u16, u8)>> = BTreeMap::new();
+        let mut near_bytes_max = 0;
         let mut patterns = Vec::with_capacity(rules.len());
         let mut by_signal: BTreeMap<Signal, Vec<u16>> = BTreeMap::new();
         for (at, rule) in rules.iter().enumerate() {
             let at = u16::try_from(at).map_err(|e| DetectError::Words(e.to_string()))?;
-            rule.literals
-                .iter()
-                .for_each(|word| put(word, Use::Gate(at)));
+            for word in rule.literals.iter() {
+                gates.entry(word).or_default().rules.push(at);
+            }
             for (group, near) in rule.near.iter().enumerate() {
                 let group = u8::try_from(group).map_err(|e| DetectError::Words(e.to_string()))?;
-                near.iter().for_each(|word| put(word, Use::Near(at, group)));
+                for word in near.iter() {
+                    nears.entry(word).or_default().push((at, group));
+                    near_bytes_max = near_bytes_max.max(word.len());
+                }
             }
             if let (Some(signal), true) = (rule.signal, rule.literals.is_empty()) {
                 by_signal.entry(signal).or_default().push(at);
             }
-            patterns.push(compiled(rule)?);
+            patterns.push(Pattern::of(rule)?);
         }
-        for (word, cue) in cue_words() {
-            put(&word, Use::Cue(cue));
+        let cues: Vec<(String, Traits)> = cue_words().collect();
+        for (word, cue) in &cues {
+            let uses = gates.entry(word).or_default();
+            uses.cue = uses.cue.with(*cue);
         }
-        let ascii_words = words.keys().filter(|(unicode, _)| !unicode).count();
-        let (texts, uses): (Vec<String>, Vec<WordUses>) = words
-            .into_iter()
-            .map(|((_, word), uses)| (word, WordUses::of(uses)))
-            .unzip();
-        let (ascii, unicode) = texts.split_at_checked(ascii_words).unwrap_or_default();
         Ok(Self {
-            ascii: automaton(ascii, AhoCorasickKind::DFA)?,
-            unicode: if unicode.is_empty() {
-                None
-            } else {
-                Some(automaton(unicode, AhoCorasickKind::ContiguousNFA)?)
-            },
-            ascii_words,
-            uses,
+            gates: finder(gates.keys())?,
+            nears: finder(nears.keys())?,
+            gate_uses: gates.into_values().collect(),
+            near_uses: nears.into_values().collect(),
+            near_bytes_max,
             patterns,
             by_signal,
         })
     }
 
-    /// Every word in `text`, in the order of their ends, ASCII ones first.
-    pub(super) fn hits<'t>(&'t self, text: &'t str) -> impl Iterator<Item = Hit> + 't {
-        let ascii = self.ascii.find_overlapping_iter(text).map(|found| Hit {
-            word: found.pattern().as_usize(),
-            start: found.start(),
-            end: found.end(),
-        });
-        let unicode = self.unicode.as_ref().filter(|_| !text.is_ascii());
-        let unicode = unicode.into_iter().flat_map(move |automaton| {
-            automaton.find_overlapping_iter(text).map(|found| Hit {
-                word: found.pattern().as_usize() + self.ascii_words,
-                start: found.start(),
-                end: found.end(),
-            })
-        });
-        ascii.chain(unicode)
+    /// What a word of `gates` is for.
+    pub(super) fn gate(&self, word: u16) -> Option<&GateUses> {
+        self.gate_uses.get(usize::from(word))
     }
 
-    /// What a word is for.
-    pub(super) fn uses(&self, word: usize) -> Option<&WordUses> {
-        self.uses.get(word)
+    /// A rule's pattern, if it has one.
+    pub(super) fn pattern(&self, rule: u16) -> Option<&Pattern> {
+        self.patterns.get(usize::from(rule))?.as_ref()
     }
 
-    /// How many words there are.
-    pub(super) fn words(&self) -> usize {
-        self.uses.len()
+    /// The rules and their groups that a word of `nears` belongs to.
+    pub(super) fn near(&self, word: u16) -> &[(u16, u8)] {
+        self.near_uses
+            .get(usize::from(word))
+            .map_or(&[], Vec::as_slice)
     }
 }
 
-/// A rule's pattern, ready.
-#[derive(Debug)]
-pub(super) struct Pattern {
-    pub(super) regex: Regex,
-    /// It must begin where the literal begins. The regex then also takes the character before,
-    /// so that `\b` sees what stands there.
-    pub(super) anchored: bool,
-    /// No letter or digit may stand before it: asked first, since it is the cheaper question.
-    pub(super) begins_word: bool,
-}
-
-fn compiled(rule: &Rule) -> Result<Option<Pattern>, DetectError> {
-    let Some(pattern) = &rule.pattern else {
-        return Ok(None);
-    };
-    let anchored = rule.before == 0;
-    let begins_word = anchored && pattern.starts_with(r"\b");
-    let source = if anchored {
-        format!(r"\A(?s:.)(?:{pattern})")
-    } else {
-        pattern.to_string()
-    };
-    let regex = Regex::new(&source).map_err(|e| DetectError::Pattern {
-        rule: rule.id.to_string(),
-        reason: e.to_string(),
-    })?;
-    Ok(Some(Pattern {
-        regex,
-        anchored,
-        begins_word,
-    }))
-}
-
-fn automaton(words: &[String], kind: AhoCorasickKind) -> Result<AhoCorasick, DetectError> {
-    AhoCorasickBuilder::new()
-        .kind(Some(kind))
-        .match_kind(MatchKind::Standard)
-        .prefilter(false)
-        .build(words)
-        .map_err(|e| DetectError::Words(e.to_string()))
+/// A finder of words, each known by its place among them.
+fn finder<'w>(words: impl ExactSizeIterator<Item = &'w &'w str>) -> Result<Finder, DetectError> {
+    let count = words.len();
+    u16::try_from(count).map_err(|_| DetectError::Words(format!("there are {count}")))?;
+    Ok(Finder::new((0_u16..).zip(words.copied())))
 }

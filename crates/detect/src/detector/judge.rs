@@ -3,14 +3,17 @@
 use clampd_model::{Decodings, Finding, Surface, ToolCategory};
 
 use crate::{
+    effort::Effort,
     findings::Collected,
-    limits,
     recognise::{self, Prose, Signals},
-    rule::{Form, Reach, Rule},
+    rule::{Form, Rule},
     traits::Traits,
 };
 
-use super::index::{Hit, Index, Pattern};
+use super::{
+    index::Index,
+    near::{self, Near},
+};
 
 /// Where the text stands.
 #[derive(Debug)]
@@ -33,109 +36,185 @@ impl Context {
     }
 }
 
-/// A word of a rule at its place. Sorting brings a rule's gates first, then its groups.
+/// A word that opens a rule, at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Candidate {
-    rule: u16,
-    /// 0 for the gate, 1.. for the groups.
-    group: u8,
-    start: u32,
-    end: u32,
+pub(super) struct Gate {
+    pub(super) rule: u16,
+    pub(super) start: u32,
+    pub(super) end: u32,
 }
 
-/// Judges `text` and notes what is found; gives the traits for further decoding.
-pub(super) fn judge(
-    rules: &[Rule],
-    index: &Index,
-    context: &Context,
-    text: &str,
-    decodings: Decodings,
-    collected: &mut Collected,
-) -> Traits {
-    let mut traits = Traits::of(text);
-    let mut opened = RuleSet::new(rules.len());
-    let mut hits: Vec<Hit> = Vec::new();
-    for hit in capped(index, text) {
-        let Some(uses) = index.uses(hit.word) else {
-            continue;
-        };
-        traits = traits.with(uses.cue);
-        for rule in &uses.gates {
-            opened.insert(*rule);
-        }
-        hits.push(hit);
-    }
-    opened.retain(|rule| {
-        rules
-            .get(usize::from(rule))
-            .is_some_and(|rule| context.admits(rule))
-    });
-    let candidates = candidates(index, &hits, &opened);
-    let prose = Prose::new(text);
-    let signals = recognise::signals(text, traits, &prose, context.own_language);
-    for of_rule in candidates.chunk_by(|a, b| a.rule == b.rule) {
-        let Some(at) = of_rule.first().map(|candidate| candidate.rule) else {
-            continue;
-        };
-        let Some(rule) = rules.get(usize::from(at)) else {
-            continue;
-        };
-        if of_rule.first().is_some_and(|first| first.group != 0) || !fits(rule, &prose) {
-            continue;
-        }
-        let pattern = index.patterns.get(usize::from(at)).and_then(Option::as_ref);
-        let found = matches(rule, pattern, of_rule, text, &signals)
-            .filter(|(offset, _)| rule.form != Form::Order || !prose.mentions(*offset));
-        note(rule, found, context, decodings, collected);
-    }
-    for (signal, seen) in signals.iter() {
-        for at in index.by_signal.get(&signal).into_iter().flatten() {
-            let Some(rule) = rules.get(usize::from(*at)) else {
-                continue;
+/// Judges the texts of one leaf.
+#[derive(Debug)]
+pub(super) struct Judge<'d> {
+    pub(super) rules: &'d [Rule],
+    pub(super) index: &'d Index,
+    pub(super) context: Context,
+    pub(super) effort: Effort,
+}
+
+impl<'d> Judge<'d> {
+    /// Judges `text` and notes what is found; gives the traits for further decoding.
+    pub(super) fn judge(
+        &self,
+        text: &str,
+        decodings: Decodings,
+        collected: &mut Collected,
+    ) -> Traits {
+        #[cfg(fuzzing)]
+        crate::fuzzing::judged(text);
+        let (gates, cues) = self.gates(text);
+        let traits = Traits::of(text).with(cues);
+        let prose = Prose::new(text);
+        let own_language = self.context.own_language;
+        let signals = recognise::signals(text, traits, &prose, own_language, &self.effort);
+        if !gates.is_empty() {
+            let read = Read {
+                text,
+                is_ascii: text.is_ascii(),
+                prose: &prose,
+                signals: &signals,
             };
-            let mentioned = rule.form == Form::Order && prose.mentions(seen.0);
-            if context.admits(rule) && fits(rule, &prose) && !mentioned {
-                note(rule, Some(seen), context, decodings, collected);
+            self.judge_gates(gates, &read, decodings, collected);
+        }
+        for (signal, seen) in signals.iter() {
+            for at in self.index.by_signal.get(&signal).into_iter().flatten() {
+                let Some(rule) = self.rule(*at) else {
+                    continue;
+                };
+                let mentioned = rule.form == Form::Order && prose.mentions(seen.0);
+                if self.context.admits(rule) && fits(rule, &prose) && !mentioned {
+                    self.note(rule, Some(seen), decodings, collected);
+                }
             }
         }
+        traits
     }
-    traits
-}
 
-/// The words of opened rules at their places, rule by rule.
-fn candidates(index: &Index, hits: &[Hit], opened: &RuleSet) -> Vec<Candidate> {
-    let mut candidates = Vec::new();
-    if opened.is_empty() {
-        return candidates;
-    }
-    for hit in hits {
-        let Some(uses) = index.uses(hit.word) else {
-            continue;
-        };
-        let gates = uses.gates.iter().map(|rule| (*rule, 0));
-        let nears = uses
-            .nears
-            .iter()
-            .map(|(rule, group)| (*rule, group.saturating_add(1)));
-        for (rule, group) in gates
-            .chain(nears)
-            .filter(|(rule, _)| opened.contains(*rule))
-        {
-            let (start, end) = (narrow(hit.start), narrow(hit.end));
-            candidates.push(Candidate {
-                rule,
-                group,
-                start,
-                end,
+    /// The words in the text that open rules which are looked for here, in the order of their
+    /// places, and what words say about the text.
+    fn gates(&self, text: &str) -> (Vec<Gate>, Traits) {
+        let mut gates = Vec::new();
+        let mut cues = Traits::default();
+        let bytes = text.as_bytes();
+        self.index
+            .gates
+            .find(bytes, 0..bytes.len(), |word, start, end| {
+                let Some(uses) = self.index.gate(word) else {
+                    return;
+                };
+                cues = cues.with(uses.cue);
+                for rule in &uses.rules {
+                    if self
+                        .rule(*rule)
+                        .is_some_and(|rule| self.context.admits(rule))
+                    {
+                        let (start, end) = (narrow(start), narrow(end));
+                        gates.push(Gate {
+                            rule: *rule,
+                            start,
+                            end,
+                        });
+                    }
+                }
             });
+        (gates, cues)
+    }
+
+    fn judge_gates(
+        &self,
+        mut gates: Vec<Gate>,
+        read: &Read<'_>,
+        decodings: Decodings,
+        collected: &mut Collected,
+    ) {
+        let mut opened = RuleSet::new(self.rules.len());
+        gates.iter().for_each(|gate| opened.insert(gate.rule));
+        let nears = near::around(self, &gates, read.text, read.is_ascii, &opened);
+        gates.sort_unstable();
+        for of_rule in gates.chunk_by(|a, b| a.rule == b.rule) {
+            let Some(at) = of_rule.first().map(|gate| gate.rule) else {
+                continue;
+            };
+            let Some(rule) = self.rule(at).filter(|rule| fits(rule, read.prose)) else {
+                continue;
+            };
+            let nears = near::of_rule(&nears, at);
+            let found = self.matches(rule, at, of_rule, nears, read);
+            self.note(rule, found, decodings, collected);
         }
     }
-    candidates.sort_unstable();
-    candidates
+
+    /// Where the rule first matches and how often.
+    fn matches(
+        &self,
+        rule: &Rule,
+        at: u16,
+        gates: &[Gate],
+        nears: &[Near],
+        read: &Read<'_>,
+    ) -> Option<(u32, u32)> {
+        let signalled = rule
+            .signal
+            .is_none_or(|signal| recognise::is_local(signal) || read.signals.contains(signal));
+        if !signalled {
+            return None;
+        }
+        // In prose a word is a word; in a payload it may stand behind anything.
+        let as_word = rule.pattern.is_none() && rule.form != Form::Bare;
+        let mut gates = gates.iter().filter(|gate| {
+            let (start, end) = (gate.start as usize, gate.end as usize);
+            (!as_word || begins_word(read.text, start))
+                && (rule.near.is_empty() || near::stands_near(rule, nears, gate, read.is_ascii))
+                && rule.signal.is_none_or(|signal| {
+                    recognise::holds_at(signal, read.text, end, &self.effort).unwrap_or(true)
+                })
+                && !(rule.form == Form::Order && read.prose.mentions(gate.start))
+        });
+        if let Some(pattern) = self.index.pattern(at) {
+            return pattern.matches(rule, gates, read.text, &self.effort);
+        }
+        let first = gates.next()?;
+        let others = if rule.counts() { gates.count() } else { 0 };
+        Some((first.start, 1 + narrow(others)))
+    }
+
+    pub(super) fn rule(&self, at: u16) -> Option<&'d Rule> {
+        self.rules.get(usize::from(at))
+    }
+
+    fn note(
+        &self,
+        rule: &Rule,
+        found: Option<(u32, u32)>,
+        decodings: Decodings,
+        collected: &mut Collected,
+    ) {
+        let Some((offset, count)) = found else { return };
+        let finding = Finding {
+            rule_id: rule.id.clone(),
+            category: rule.category.clone(),
+            name: rule.name.clone(),
+            severity: rule.severity,
+            surface: self.context.surface,
+            offset,
+            decodings,
+        };
+        collected.add(rule, finding, count);
+    }
+}
+
+/// A folded text and what is known about it.
+struct Read<'t> {
+    text: &'t str,
+    is_ascii: bool,
+    prose: &'t Prose<'t>,
+    signals: &'t Signals,
 }
 
 /// A set of rules by their place in the table.
-struct RuleSet(Vec<u64>);
+#[derive(Debug)]
+pub(super) struct RuleSet(Vec<u64>);
 
 impl RuleSet {
     fn new(rules: usize) -> Self {
@@ -148,28 +227,10 @@ impl RuleSet {
         }
     }
 
-    fn contains(&self, rule: u16) -> bool {
+    pub(super) fn contains(&self, rule: u16) -> bool {
         self.0
             .get(usize::from(rule) / 64)
             .is_some_and(|word| word & (1 << (rule % 64)) != 0)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
-    }
-
-    fn retain(&mut self, keep: impl Fn(u16) -> bool) {
-        for (at, word) in self.0.iter_mut().enumerate() {
-            let mut left = *word;
-            while left != 0 {
-                let bit = left.trailing_zeros();
-                left &= left - 1;
-                let rule = u16::try_from(at * 64 + bit as usize).unwrap_or(u16::MAX);
-                if !keep(rule) {
-                    *word &= !(1 << bit);
-                }
-            }
-        }
     }
 }
 
@@ -178,186 +239,14 @@ fn fits(rule: &Rule, prose: &Prose<'_>) -> bool {
     rule.form != Form::Bare || !prose.holds()
 }
 
-/// The hits, each word's and all words' number bounded. Texts with few hits pay nothing for it.
-fn capped<'t>(index: &'t Index, text: &'t str) -> impl Iterator<Item = Hit> + 't {
-    let mut seen = 0_usize;
-    let mut of_word: Vec<u16> = Vec::new();
-    index
-        .hits(text)
-        .filter(move |hit| {
-            seen += 1;
-            if seen <= limits::HITS_UNCOUNTED {
-                return true;
-            }
-            if of_word.is_empty() {
-                of_word.resize(index.words(), 0);
-            }
-            match of_word.get_mut(hit.word) {
-                Some(count) => {
-                    *count = count.saturating_add(1);
-                    *count <= limits::CANDIDATES_PER_WORD_MAX
-                }
-                None => false,
-            }
-        })
-        .take(limits::HITS_MAX)
-}
-
-fn narrow(offset: usize) -> u32 {
+pub(super) fn narrow(offset: usize) -> u32 {
     u32::try_from(offset).unwrap_or(u32::MAX)
 }
 
-fn note(
-    rule: &Rule,
-    found: Option<(u32, u32)>,
-    context: &Context,
-    decodings: Decodings,
-    collected: &mut Collected,
-) {
-    let Some((offset, count)) = found else { return };
-    let finding = Finding {
-        rule_id: rule.id.clone(),
-        category: rule.category.clone(),
-        name: rule.name.clone(),
-        severity: rule.severity,
-        surface: context.surface,
-        offset,
-        decodings,
-    };
-    collected.add(rule, finding, count);
-}
-
-/// Where the rule first matches and how often.
-fn matches(
-    rule: &Rule,
-    pattern: Option<&Pattern>,
-    candidates: &[Candidate],
-    text: &str,
-    signals: &Signals,
-) -> Option<(u32, u32)> {
-    let signalled = |gate: &&Candidate| {
-        rule.signal.is_none_or(|signal| {
-            recognise::at(signal, text, gate.end as usize)
-                .unwrap_or_else(|| signals.contains(signal))
-        })
-    };
-    let gates = candidates
-        .iter()
-        .take_while(|candidate| candidate.group == 0);
-    let gates = gates.filter(signalled);
-    let mut gates = gates
-        .filter(|gate| is_near(rule, candidates, gate, text))
-        .peekable();
-    gates.peek()?;
-    match pattern {
-        None => {
-            let first = gates.next()?;
-            Some((first.start, 1 + narrow(gates.count())))
-        }
-        Some(pattern) => match_windows(pattern, rule, gates, text),
-    }
-}
-
-/// Runs the pattern around each gate, as often as the limits allow.
-fn match_windows<'c>(
-    pattern: &Pattern,
-    rule: &Rule,
-    gates: impl Iterator<Item = &'c Candidate>,
-    text: &str,
-) -> Option<(u32, u32)> {
-    let mut first = None;
-    let mut count = 0;
-    let mut searched_to = 0;
-    for gate in gates.take(limits::WINDOWS_PER_RULE_MAX) {
-        let (start, end) = (gate.start as usize, gate.end as usize);
-        if start < searched_to || (pattern.begins_word && follows_word(text, start)) {
-            continue;
-        }
-        let to = ceil(text, end.saturating_add(limits::WINDOW_BYTES));
-        let found = if pattern.anchored {
-            anchored(&pattern.regex, text, start, to).map(|end| (start, end))
-        } else {
-            let from = floor(text, start.saturating_sub(usize::from(rule.before)));
-            let window = text.get(..to).unwrap_or_default();
-            pattern
-                .regex
-                .find_at(window, from)
-                .map(|found| (found.start(), found.end()))
-        };
-        if let Some((found_at, found_to)) = found {
-            first.get_or_insert(narrow(found_at));
-            count += 1;
-            searched_to = found_to;
-            if !rule.counts() {
-                break;
-            }
-        }
-    }
-    first.map(|offset| (offset, count))
-}
-
-/// Where a match ends that begins at `start`. The character before it is shown to the regex.
-fn anchored(regex: &regex_lite::Regex, text: &str, start: usize, to: usize) -> Option<usize> {
-    let before = floor(text, start.checked_sub(1).unwrap_or(start));
-    if start == 0 {
-        let window = format!(" {}", text.get(..to)?);
-        return regex.find(&window).map(|found| found.end() - 1);
-    }
-    regex
-        .find(text.get(before..to)?)
-        .map(|found| before + found.end())
-}
-
-/// Whether a Latin letter, digit or underscore stands right before `at`.
-fn follows_word(text: &str, at: usize) -> bool {
-    let before = at.checked_sub(1).and_then(|at| text.as_bytes().get(at));
-    before.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
-}
-
-/// Whether each group of `near` has a word close enough to the gate.
-fn is_near(rule: &Rule, candidates: &[Candidate], gate: &Candidate, text: &str) -> bool {
-    // In prose a word is a word; in a payload it may stand behind anything.
-    if rule.pattern.is_none() && rule.form != Form::Bare && !begins_word(text, gate) {
-        return false;
-    }
-    if rule.near.is_empty() {
-        return true;
-    }
-    // Letters outside ASCII are two or three bytes long.
-    let within = u32::from(rule.within) * if text.is_ascii() { 1 } else { 2 };
-    (1..=rule.near.len()).all(|group| {
-        candidates.iter().any(|candidate| {
-            usize::from(candidate.group) == group
-                && candidate.start <= gate.end.saturating_add(within)
-                && match rule.reach {
-                    Reach::Around => gate.start <= candidate.end.saturating_add(within),
-                    Reach::After => gate.end <= candidate.start,
-                }
-                && begins_word(text, candidate)
-        })
-    })
-}
-
 /// Whether no Latin letter or digit stands right before a word that begins with one.
-fn begins_word(text: &str, candidate: &Candidate) -> bool {
+pub(super) fn begins_word(text: &str, start: usize) -> bool {
     let bytes = text.as_bytes();
-    let start = candidate.start as usize;
     let first = bytes.get(start).is_some_and(u8::is_ascii_alphanumeric);
     let before = start.checked_sub(1).and_then(|at| bytes.get(at));
     !(first && before.is_some_and(u8::is_ascii_alphanumeric))
-}
-
-fn floor(text: &str, mut at: usize) -> usize {
-    while at > 0 && !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
-}
-
-fn ceil(text: &str, at: usize) -> usize {
-    let mut at = at.min(text.len());
-    while at < text.len() && !text.is_char_boundary(at) {
-        at += 1;
-    }
-    at
 }

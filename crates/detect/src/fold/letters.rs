@@ -2,7 +2,7 @@
 
 /// Characters that show nothing: format controls, fillers, selectors and tags
 /// (UAX #9, UAX #44 `Default_Ignorable_Code_Point`).
-pub(super) fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     is_bidi_control(c)
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'

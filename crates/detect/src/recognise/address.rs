@@ -77,11 +77,10 @@ fn is_odd(before: &str, rest: &str) -> bool {
         let odd_host = host.contains('.') || host.contains(':') || number(host).is_some();
         return scheme && odd_host && !user.contains(':') || authority.contains(['\\', ' ', '&']);
     }
+    let behind_slashes = host(rest.trim_start_matches('/'));
     let host = host(rest);
     scheme
-        && (rest.starts_with('/')
-            && rest.trim_start_matches('/').contains('.')
-            && !before.ends_with("file:")
+        && (rest.starts_with('/') && behind_slashes.contains('.') && !before.ends_with("file:")
             || is_odd_number(host)
             || rest
                 .get(authority.len()..)
@@ -103,11 +102,14 @@ fn is_odd_number(host: &str) -> bool {
     digits && host.len() >= 6 && host.parse::<Ipv4Addr>().is_err()
 }
 
+/// The longest text that is taken for a URL.
+const URL_BYTES_MAX: usize = 8_192;
+
 /// Whether a whole text is a URL without a scheme or with a broken one: `//host`, `\\host`,
 /// `/\host`, `http:host`.
 fn is_odd_start(text: &str) -> bool {
     let text = text.trim();
-    if text.contains(' ') || text.len() > 300 {
+    if text.len() > URL_BYTES_MAX || text.contains(' ') {
         return false;
     }
     let slashes = text

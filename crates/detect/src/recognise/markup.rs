@@ -2,36 +2,24 @@
 //! OWASP XSS filter evasion). It reads what a lenient browser reads, also where a tag is only
 //! begun.
 
+use crate::effort::Effort;
+
 use super::{Signal, Signals};
 
-/// Bytes of one tag that are read.
-const TAG_BYTES_MAX: usize = 4_096;
-/// Tags that are read in one text.
-const TAGS_MAX: usize = 2_000;
-
 /// Notes what would run in folded text.
-pub(super) fn recognise(text: &str, signals: &mut Signals) {
+pub(super) fn recognise(text: &str, signals: &mut Signals, effort: &Effort) {
     let bytes = text.as_bytes();
-    let mut from = 0;
-    for _ in 0..TAGS_MAX {
-        let Some(found) = bytes
-            .get(from..)
-            .and_then(|rest| rest.iter().position(|b| *b == b'<'))
-        else {
-            break;
-        };
-        let start = from + found;
+    let starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'<');
+    for (start, _) in starts {
         let rest = bytes.get(start + 1..).unwrap_or_default();
-        let rest = rest
-            .get(..TAG_BYTES_MAX.min(rest.len()))
-            .unwrap_or_default();
-        tag(rest, start, signals);
-        from = start + 1;
+        if !effort.spend(tag(rest, start, signals)) {
+            break;
+        }
     }
 }
 
-/// Reads what follows a `<`.
-fn tag(rest: &[u8], start: usize, signals: &mut Signals) {
+/// Reads what follows a `<`; gives how many bytes that is.
+fn tag(rest: &[u8], start: usize, signals: &mut Signals) -> usize {
     let skip = rest
         .iter()
         .take(4)
@@ -39,7 +27,7 @@ fn tag(rest: &[u8], start: usize, signals: &mut Signals) {
         .count();
     let skipped = rest.get(..skip).unwrap_or_default();
     if skipped.contains(&b'/') {
-        return;
+        return 0;
     }
     let after = rest.get(skip..).unwrap_or_default();
     let name_length = after
@@ -48,7 +36,7 @@ fn tag(rest: &[u8], start: usize, signals: &mut Signals) {
         .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b':' | b'-'))
         .count();
     if name_length == 0 {
-        return;
+        return 0;
     }
     let name = after.get(..name_length).unwrap_or_default();
     let end = tag_end(after);
@@ -59,6 +47,7 @@ fn tag(rest: &[u8], start: usize, signals: &mut Signals) {
     if has_handler(attributes) {
         signals.put(Signal::EventHandler, start);
     }
+    end
 }
 
 /// Where the tag ends: at a `>` outside quotes, or where the text does.
@@ -135,7 +124,7 @@ fn find_on(bytes: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::super::{Signal, Signals};
-    use super::recognise;
+    use super::{Effort, recognise};
 
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -158,7 +147,7 @@ mod tests {
             ("<>", None),
         ] {
             let mut signals = Signals::default();
-            recognise(text, &mut signals);
+            recognise(text, &mut signals, &Effort::for_leaf(text.len()));
             assert_eq!(
                 signals.iter().next().map(|(signal, _)| signal),
                 signal,

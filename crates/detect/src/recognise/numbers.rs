@@ -5,6 +5,8 @@ mod checksums;
 mod codes;
 mod kinds;
 
+use std::ops::{Deref, DerefMut};
+
 use super::Signals;
 
 use kinds::KINDS;
@@ -44,14 +46,17 @@ const DIGITS_MIN: usize = 7;
 /// The longest number that is read, in digits.
 const DIGITS_MAX: usize = 20;
 
+/// The most groups that a number is read in.
+const GROUPS_MAX: usize = 8;
+
 /// Digits with single separators between groups of them.
 #[derive(Debug)]
 pub(super) struct Number {
-    pub(super) digits: Vec<u8>,
+    pub(super) digits: Few<u8, { DIGITS_MAX + 1 }>,
     /// Lengths of the groups of digits.
-    groups: Vec<usize>,
+    groups: Few<usize, { GROUPS_MAX + 1 }>,
     /// The separators, each once.
-    separators: Vec<u8>,
+    separators: Few<u8, 4>,
     start: usize,
     end: usize,
 }
@@ -59,12 +64,13 @@ pub(super) struct Number {
 impl Number {
     fn read(bytes: &[u8], start: usize) -> Self {
         let mut number = Self {
-            digits: Vec::with_capacity(DIGITS_MAX),
-            groups: vec![0],
-            separators: Vec::new(),
+            digits: Few::default(),
+            groups: Few::default(),
+            separators: Few::default(),
             start,
             end: start,
         };
+        number.groups.push(0);
         let mut at = start;
         while let Some(byte) = bytes.get(at) {
             let next_digit = bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
@@ -81,7 +87,7 @@ impl Number {
             } else {
                 break;
             }
-            if number.digits.len() > DIGITS_MAX || number.groups.len() > 8 {
+            if number.digits.len() > DIGITS_MAX || number.groups.len() > GROUPS_MAX {
                 break;
             }
             at += 1;
@@ -91,7 +97,7 @@ impl Number {
         let goes_on = rest
             .first()
             .is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
-        if number.digits.len() > DIGITS_MAX || number.groups.len() > 8 || goes_on {
+        if number.digits.len() > DIGITS_MAX || number.groups.len() > GROUPS_MAX || goes_on {
             let skipped = rest
                 .iter()
                 .take_while(|b| b.is_ascii_alphanumeric())
@@ -106,7 +112,7 @@ impl Number {
 
     /// Whether it is written in groups of these lengths with one of these separators.
     fn is_grouped(&self, groups: &[usize], separators: &[u8]) -> bool {
-        self.groups == groups && self.separators.iter().all(|s| separators.contains(s))
+        *self.groups == *groups && self.separators.iter().all(|s| separators.contains(s))
     }
 
     /// Whether it is bare, or a hyphen stands among its separators.
@@ -127,6 +133,49 @@ impl Number {
     }
 }
 
+/// A list of at most `N` items that needs no memory of its own; more are left out.
+#[derive(Debug)]
+pub(super) struct Few<T, const N: usize> {
+    items: [T; N],
+    count: usize,
+}
+
+impl<T: Copy + Default, const N: usize> Default for Few<T, N> {
+    fn default() -> Self {
+        Self {
+            items: [T::default(); N],
+            count: 0,
+        }
+    }
+}
+
+impl<T, const N: usize> Few<T, N> {
+    fn push(&mut self, item: T) {
+        if let Some(place) = self.items.get_mut(self.count) {
+            *place = item;
+            self.count += 1;
+        }
+    }
+
+    fn clear(&mut self) {
+        self.count = 0;
+    }
+}
+
+impl<T, const N: usize> Deref for Few<T, N> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        self.items.get(..self.count).unwrap_or_default()
+    }
+}
+
+impl<T, const N: usize> DerefMut for Few<T, N> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        self.items.get_mut(..self.count).unwrap_or_default()
+    }
+}
+
 fn before(bytes: &[u8], at: usize) -> Option<&u8> {
     at.checked_sub(1).and_then(|at| bytes.get(at))
 }
@@ -137,7 +186,7 @@ fn joins(byte: &u8) -> bool {
 }
 
 /// The bytes before a number in which its name is looked for.
-const NAME_BYTES: usize = 56;
+const NAME_BYTES: usize = 72;
 
 /// The text right before a number.
 fn name_before(text: &str, at: usize) -> &str {
@@ -157,7 +206,8 @@ fn judge(number: &Number, text: &str, signals: &mut Signals) {
             .written
             .iter()
             .any(|(groups, separators)| number.is_grouped(groups, separators));
-        let plain = number.is_bare() || kind.grouped.iter().any(|groups| number.groups == *groups);
+        let plain =
+            number.is_bare() || kind.grouped.iter().any(|groups| *number.groups == **groups);
         if !(distinct || plain) || !(kind.sound)(number) {
             continue;
         }

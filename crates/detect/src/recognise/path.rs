@@ -51,8 +51,10 @@ fn climb(bytes: &[u8]) -> (usize, usize) {
     }
 }
 
-/// The longest path that is looked at.
-const PATH_BYTES_MAX: usize = 300;
+/// The longest path that a system opens (`PATH_MAX`).
+const PATH_BYTES_MAX: usize = 4_096;
+/// The longest path with blanks in it that is looked at.
+const BLANK_PATH_BYTES_MAX: usize = 300;
 
 /// Notes a text that as a whole is a path to files of the system.
 pub(super) fn recognise_whole(text: &str, signals: &mut Signals) {
@@ -67,7 +69,8 @@ pub(super) fn recognise_whole(text: &str, signals: &mut Signals) {
         return;
     }
     let windows = path.as_bytes().get(1) == Some(&b':') || path.starts_with("\\");
-    if path.contains('\n') || (!windows && path.contains(' ')) {
+    let blanks = path.contains(' ');
+    if path.contains('\n') || (blanks && (!windows || path.len() > BLANK_PATH_BYTES_MAX)) {
         return;
     }
     let path = path.replace('\\', "/");

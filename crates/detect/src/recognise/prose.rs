@@ -94,14 +94,16 @@ fn is_prose(text: &str) -> bool {
             unspaced += word.chars().filter(|c| is_unspaced(*c)).count();
         }
     }
-    text.bytes()
-        .filter(|b| *b == b'\n')
-        .nth(LINES_MAX)
-        .is_some()
-        || text.contains("```")
-        || unspaced >= UNSPACED_LETTERS_MIN
+    unspaced >= UNSPACED_LETTERS_MIN
         || longest >= SENTENCE_WORDS_MIN
         || (plain >= PLAIN_WORDS_MIN && plain * 100 >= words * 55)
+        || is_document(text)
+}
+
+/// Whether it has many lines or shows code as documents do.
+fn is_document(text: &str) -> bool {
+    let ends = text.bytes().filter(|b| *b == b'\n');
+    ends.take(LINES_MAX + 1).count() > LINES_MAX || text.contains("```")
 }
 
 /// Words of statements, which make no sentence.

@@ -2,6 +2,10 @@
 //! `Authorization: Bearer …`. Shape of the assignment after detect-secrets' keyword detector and
 //! gitleaks' generic rule; what is no secret is told by placeholders, length and mixture.
 
+/// What looking at one value costs, in bytes looked at again.
+pub(super) const VALUE_COST_BYTES: usize = 16;
+/// Bytes of a value that are looked at.
+const VALUE_BYTES_MAX: usize = 256;
 /// The shortest value that counts.
 const VALUE_BYTES_MIN: usize = 8;
 /// From this length on letters alone may be a secret, if they are mixed enough.
@@ -29,10 +33,20 @@ pub(super) fn is_assigned(text: &str, end: usize) -> bool {
         .iter()
         .find_map(|scheme| rest.strip_prefix(scheme))
         .unwrap_or(rest);
+    let rest = floor(rest, VALUE_BYTES_MAX);
     let value_end = rest
         .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>' | ',' | ';'))
         .unwrap_or(rest.len());
     rest.get(..value_end).is_some_and(is_secret)
+}
+
+/// The beginning of a text, at most so many bytes long.
+fn floor(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
 }
 
 fn strip_operator(rest: &str) -> Option<&str> {

@@ -1,23 +1,28 @@
 //! Shell commands smuggled into values: a separator or a substitution, then a command (POSIX
 //! Shell Command Language sections 2.9 and 2.6.3; cmd.exe and PowerShell likewise).
 
+use crate::effort::Effort;
+
 use super::{Signal, Signals};
 
-/// Places in one text that are looked at.
-const PLACES_MAX: usize = 500;
+/// Signs between a separator and the command behind it.
+const BEFORE_COMMAND: [char; 10] = [' ', '&', '|', ';', '`', '(', '\n', ',', '{', '@'];
 
 /// Notes each separator or substitution in folded text that is followed by a command.
-pub(super) fn recognise(text: &str, signals: &mut Signals) {
+pub(super) fn recognise(text: &str, signals: &mut Signals, effort: &Effort) {
     let bytes = text.as_bytes();
     let table = text.bytes().filter(|b| *b == b'|').count() >= 4;
-    let mut looked = 0;
+    let mut commands = Commands::of(text);
     let mut ticks = 0_usize;
-    for (at, byte) in bytes.iter().enumerate() {
+    for (at, byte) in bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| separates(**byte))
+    {
         let next = bytes.get(at + 1);
         let opens = match byte {
             b'|' => !table || next == Some(&b'|'),
             b'\n' => !table,
-            b';' | b'&' => true,
             // The first of a pair opens; three in a row are markdown.
             b'`' => {
                 let doubled = next == Some(&b'`') || (at > 0 && bytes.get(at - 1) == Some(&b'`'));
@@ -27,29 +32,24 @@ pub(super) fn recognise(text: &str, signals: &mut Signals) {
             b'(' => at > 0 && matches!(bytes.get(at - 1), Some(b'$' | b'<' | b'>' | b'`')),
             b'\\' => next == Some(&b'n'),
             b'{' => next.is_some_and(|b| *b == b',') || at == 0,
-            _ => false,
+            _ => true,
         };
         if !opens {
             continue;
         }
-        looked += 1;
-        if looked > PLACES_MAX {
-            break;
-        }
-        let skip = if *byte == b'\\' { 2 } else { 1 };
-        let Some(rest) = text.get(at + skip..) else {
-            continue;
-        };
-        if is_command(rest, *byte != b'\n' && *byte != b'&') {
+        let from = at + if *byte == b'\\' { 2 } else { 1 };
+        let alone = *byte != b'\n' && *byte != b'&';
+        if commands.begins_at(from, alone, effort) {
             signals.put(Signal::ShellInjection, at);
         }
     }
-    if is_batch_condition(text) || (is_command(text, true) && is_telling(text)) {
+    if is_batch_condition(text) || (commands.begins_at(0, true, effort) && is_telling(text)) {
         signals.put(Signal::ShellCommand, 0);
     }
     // A quote closed at the start, then a command: what a value in quotes is broken with.
     let broken = text.trim_start_matches(['\'', '"', ')', ' ']);
-    if broken.len() < text.len() && text.starts_with(['\'', '"']) && is_command(broken, false) {
+    let from = text.len() - broken.len();
+    if from > 0 && text.starts_with(['\'', '"']) && commands.begins_at(from, false, effort) {
         signals.put(Signal::ShellInjection, 0);
     }
 }
@@ -110,53 +110,105 @@ fn is_telling(text: &str) -> bool {
         || TELLING.split_ascii_whitespace().any(|name| name == word)
 }
 
-/// Whether the text begins with a command and what a command would have behind it.
-fn is_command(text: &str, alone: bool) -> bool {
-    let text = text.trim_start_matches([' ', '&', '|', ';', '`', '(', '\n', ',', '{', '@']);
-    let text = ["time ", "sudo ", "exec ", "command ", "nohup ", "env "]
-        .iter()
-        .find_map(|prefix| text.strip_prefix(prefix))
-        .unwrap_or(text);
-    let quoted = text.trim_start_matches(['"', '\'']);
-    let length = quoted
-        .find(|c: char| {
-            !(c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | ':' | '\\'))
+fn separates(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'|' | b'\n' | b';' | b'&' | b'`' | b'(' | b'\\' | b'{'
+    )
+}
+
+/// The commands of a text. Asked from its beginning to its end, it reads each sign but once.
+struct Commands<'t> {
+    text: &'t str,
+    /// Where the last sign stands that tells an argument from a word of a sentence.
+    telling_to: usize,
+    /// From where to where there are only signs that may stand before a command.
+    before: (usize, usize),
+    /// Where a command was looked for last, and what came of it when alone and when not.
+    last: (usize, [Option<bool>; 2]),
+}
+
+impl<'t> Commands<'t> {
+    fn of(text: &'t str) -> Self {
+        Self {
+            text,
+            telling_to: text.rfind(['/', '\\', '=']).unwrap_or(0),
+            before: (0, 0),
+            last: (usize::MAX, [None; 2]),
+        }
+    }
+
+    /// Whether at `from` a command begins, and what a command would have behind it.
+    fn begins_at(&mut self, from: usize, alone: bool, effort: &Effort) -> bool {
+        if !(self.before.0..self.before.1).contains(&from) {
+            let rest = self.text.get(from..).unwrap_or_default();
+            let command = rest.trim_start_matches(BEFORE_COMMAND);
+            self.before = (from, self.text.len() - command.len());
+        }
+        let at = self.before.1;
+        if self.last.0 != at {
+            self.last = (at, [None; 2]);
+        }
+        let [known, other] = self.last.1;
+        let known = if alone { other } else { known };
+        known.unwrap_or_else(|| {
+            let found = self.is_command(at, alone, effort);
+            if let Some(last) = self.last.1.get_mut(usize::from(alone)) {
+                *last = Some(found);
+            }
+            found
         })
-        .unwrap_or(quoted.len());
-    let Some(word) = quoted.get(..length) else {
-        return false;
-    };
-    let rest = quoted.get(length..).unwrap_or_default();
-    let name = word.rsplit(['/', '\\']).next().unwrap_or_default();
-    let name = name.strip_suffix(".exe").unwrap_or(name);
-    let by_path = ["/bin/", "/sbin/", "/usr/bin/", "/usr/local/bin/"]
-        .iter()
-        .any(|dir| word.starts_with(dir));
-    if by_path {
-        return true;
     }
-    if !is_known(name) {
-        return false;
-    }
-    let argument = rest.trim_start_matches(['"', '\'', ' ', '+']);
-    let first = argument.bytes().next();
-    let spaced = rest.starts_with([' ', '+', '\'', '"', '$', '<', '{', '\t', '\n']);
-    match first {
-        None => !is_english(name) && (alone || name.len() >= 5),
-        Some(b';' | b'|' | b'&' | b'`' | b')' | b'#' | b'>' | b'<' | b'\n' | b'}') => {
-            !is_english(name)
+
+    fn is_command(&self, at: usize, alone: bool, effort: &Effort) -> bool {
+        let text = self.text.get(at..).unwrap_or_default();
+        let text = ["time ", "sudo ", "exec ", "command ", "nohup ", "env "]
+            .iter()
+            .find_map(|prefix| text.strip_prefix(prefix))
+            .unwrap_or(text);
+        let quoted = text.trim_start_matches(['"', '\'']);
+        let length = quoted.bytes().position(|b| !in_command(b));
+        let length = length.unwrap_or(quoted.len());
+        if !effort.spend(length) {
+            return false;
         }
-        Some(b'-' | b'/' | b'$' | b'%' | b'~' | b'\\' | b'*' | b'.' | b'?' | b'{') => spaced,
-        Some(b'0'..=b'9') => spaced && matches!(name, "sleep" | "ping" | "timeout" | "kill"),
-        Some(b'a'..=b'z') => {
-            spaced
-                && (TALKING.contains(&name)
-                    || !is_english(name)
-                    || argument.contains(['/', '\\', '='])
-                    || argument.starts_with("c:"))
-        }
-        _ => false,
+        let Some((word, rest)) = quoted.split_at_checked(length) else {
+            return false;
+        };
+        let name = word.rsplit(['/', '\\']).next().unwrap_or_default();
+        let name = name.strip_suffix(".exe").unwrap_or(name);
+        let by_path = ["/bin/", "/sbin/", "/usr/bin/", "/usr/local/bin/"]
+            .iter()
+            .any(|dir| word.starts_with(dir));
+        by_path || (is_known(name) && self.has_arguments(name, rest, alone))
     }
+
+    /// Whether what stands behind a command's name is what a command would have there.
+    fn has_arguments(&self, name: &str, rest: &str, alone: bool) -> bool {
+        let argument = rest.trim_start_matches(['"', '\'', ' ', '+']);
+        let first = argument.bytes().next();
+        let spaced = rest.starts_with([' ', '+', '\'', '"', '$', '<', '{', '\t', '\n']);
+        match first {
+            None => !is_english(name) && (alone || name.len() >= 5),
+            Some(b';' | b'|' | b'&' | b'`' | b')' | b'#' | b'>' | b'<' | b'\n' | b'}') => {
+                !is_english(name)
+            }
+            Some(b'-' | b'/' | b'$' | b'%' | b'~' | b'\\' | b'*' | b'.' | b'?' | b'{') => spaced,
+            Some(b'0'..=b'9') => spaced && matches!(name, "sleep" | "ping" | "timeout" | "kill"),
+            Some(b'a'..=b'z') => {
+                spaced
+                    && (TALKING.contains(&name)
+                        || !is_english(name)
+                        || self.telling_to > self.text.len() - argument.len()
+                        || argument.starts_with("c:"))
+            }
+            _ => false,
+        }
+    }
+}
+
+fn in_command(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-' | b':' | b'\\')
 }
 
 /// Whether a name, perhaps with a version behind it, is a command's.
@@ -829,7 +881,7 @@ const COMMANDS: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::super::{Signal, Signals};
-    use super::{COMMANDS, ENGLISH, recognise};
+    use super::{COMMANDS, ENGLISH, Effort, recognise};
 
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -857,7 +909,7 @@ mod tests {
             ("first; last", false),
         ] {
             let mut signals = Signals::default();
-            recognise(text, &mut signals);
+            recognise(text, &mut signals, &Effort::for_leaf(text.len()));
             assert_eq!(signals.contains(Signal::ShellInjection), smuggled, "{text}");
         }
     }

@@ -4,20 +4,17 @@
 
 mod tokens;
 
+use crate::effort::Effort;
+
 use super::{Signal, Signals};
 use tokens::{Token, tokens};
 
 /// Notes what a value would do if it were put into a statement as it is.
-pub(super) fn recognise_value(text: &str, signals: &mut Signals) {
+pub(super) fn recognise_value(text: &str, signals: &mut Signals, effort: &Effort) {
     if is_cut(text) {
         signals.put(Signal::SqlCut, 0);
     }
-    let mut looked = 0;
     for (at, word) in connectives(text) {
-        looked += 1;
-        if looked > CONNECTIVES_MAX {
-            break;
-        }
         let before = text
             .get(..at)
             .unwrap_or_default()
@@ -27,13 +24,19 @@ pub(super) fn recognise_value(text: &str, signals: &mut Signals) {
         // A text that begins with a connective is a piece of a statement too.
         let follows = true;
         let behind = text.get(at..).unwrap_or_default();
-        let read: Vec<Token<'_>> = tokens(behind).take(TOKENS_AFTER_CONNECTIVE).collect();
-        let doubled = behind.contains("\"\"") || behind.contains("''");
-        let single = doubled.then(|| behind.replace("\"\"", "\"").replace("''", "'"));
-        let single: Vec<Token<'_>> = single
-            .as_deref()
-            .map(|single| tokens(single).take(TOKENS_AFTER_CONNECTIVE).collect())
-            .unwrap_or_default();
+        let (read, length) = first_tokens(behind);
+        if !effort.spend(length) {
+            break;
+        }
+        let mut end = behind.len().min(DOUBLED_BYTES_MAX);
+        while !behind.is_char_boundary(end) {
+            end -= 1;
+        }
+        let near = behind.get(..end).unwrap_or_default();
+        let doubled = near.contains("\"\"") || near.contains("''");
+        let single = doubled.then(|| near.replace("\"\"", "\"").replace("''", "'"));
+        let single = single.as_deref().map(|single| first_tokens(single).0);
+        let single = single.unwrap_or_default();
         if is_tautology(&read, closed, follows) || is_tautology(&single, closed, follows) {
             signals.put(Signal::SqlTautology, at);
         }
@@ -43,12 +46,17 @@ pub(super) fn recognise_value(text: &str, signals: &mut Signals) {
     }
 }
 
+/// The tokens that a text begins with, and how many bytes they are.
+fn first_tokens(text: &str) -> (Vec<Token<'_>>, usize) {
+    let mut tokens = tokens(text);
+    let read = tokens.by_ref().take(TOKENS_AFTER_CONNECTIVE).collect();
+    (read, text.len() - tokens.rest().len())
+}
+
+/// Bytes behind a connective in which doubled quotes are also read as single ones.
+const DOUBLED_BYTES_MAX: usize = 256;
 /// Tokens that are read behind a connective.
 const TOKENS_AFTER_CONNECTIVE: usize = 12;
-/// Connectives in one text that are looked at.
-const CONNECTIVES_MAX: usize = 400;
-/// Tokens of one query that are read.
-const TOKENS_MAX: usize = 2_000;
 
 /// Where a connective stands that is no part of a word.
 fn connectives(text: &str) -> impl Iterator<Item = (usize, &'static str)> + '_ {
@@ -171,7 +179,7 @@ fn skip<'s, 't>(read: &'s [Token<'t>], drop: impl Fn(&Token<'t>) -> bool) -> &'s
 
 /// Notes the statements of a whole query that change every row.
 pub(super) fn recognise_query(text: &str, signals: &mut Signals) {
-    let read: Vec<Token<'_>> = tokens(text).take(TOKENS_MAX).collect();
+    let read: Vec<Token<'_>> = tokens(text).collect();
     for statement in read.split(|token| matches!(token, Token::Semicolon | Token::End)) {
         let statement = skip(statement, |token| {
             matches!(token, Token::Comment(_) | Token::Open)
@@ -207,10 +215,14 @@ fn is_bounded(statement: &[Token<'_>]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::{Signal, Signals};
-    use super::{recognise_query, recognise_value};
+    use super::recognise_query;
 
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn value_of(text: &str, signals: &mut Signals) {
+        super::recognise_value(text, signals, &super::Effort::for_leaf(text.len()));
+    }
 
     fn of(text: &str, recognise: fn(&str, &mut Signals)) -> Vec<Signal> {
         let mut signals = Signals::default();
@@ -235,7 +247,7 @@ mod tests {
             "' or 1 --",
         ] {
             assert!(
-                of(value, recognise_value).contains(&Signal::SqlTautology),
+                of(value, value_of).contains(&Signal::SqlTautology),
                 "{value}"
             );
         }
@@ -247,17 +259,17 @@ mod tests {
             "a = 1 and b = 2",
             "it's either 'a' or 'b'",
         ] {
-            assert_eq!(of(value, recognise_value), [], "{value}");
+            assert_eq!(of(value, value_of), [], "{value}");
         }
     }
 
     #[test]
     fn a_cut_statement_is_seen() {
         for value in ["admin'--", "x') #", "a\"/*", "';--"] {
-            assert_eq!(of(value, recognise_value), [Signal::SqlCut], "{value}");
+            assert_eq!(of(value, value_of), [Signal::SqlCut], "{value}");
         }
         for value in ["it's fine -- really", "the dogs' -- and cats'"] {
-            assert_eq!(of(value, recognise_value), [], "{value}");
+            assert_eq!(of(value, value_of), [], "{value}");
         }
     }
 

@@ -6,6 +6,7 @@
     reason = "a panic here is a failed promise"
 )]
 
+mod alike;
 mod risk;
 mod scene;
 

@@ -306,6 +306,10 @@ impl Scene {
         self.events.borrow().clone()
     }
 
+    pub(crate) fn last_event(&self) -> AuditEvent {
+        self.events.borrow().last().cloned().expect("an event")
+    }
+
     pub(crate) fn verdicts(&self) -> Vec<Verdict> {
         self.verdicts.borrow().clone()
     }

@@ -50,17 +50,28 @@ impl Token<'_> {
 }
 
 /// The tokens of a text, with [`Token::End`] last.
-pub(super) fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
-    let mut rest = Some(text);
-    std::iter::from_fn(move || {
-        let (token, left) = next(rest?);
-        rest = if token == Token::End {
-            None
-        } else {
-            Some(left)
-        };
+pub(super) fn tokens(text: &str) -> Tokens<'_> {
+    Tokens(Some(text))
+}
+
+/// What of a text is still to be read.
+pub(super) struct Tokens<'t>(Option<&'t str>);
+
+impl<'t> Tokens<'t> {
+    /// What stands behind the last token.
+    pub(super) fn rest(&self) -> &'t str {
+        self.0.unwrap_or_default()
+    }
+}
+
+impl<'t> Iterator for Tokens<'t> {
+    type Item = Token<'t>;
+
+    fn next(&mut self) -> Option<Token<'t>> {
+        let (token, left) = next(self.0?);
+        self.0 = (token != Token::End).then_some(left);
         Some(token)
-    })
+    }
 }
 
 fn next(text: &str) -> (Token<'_>, &str) {

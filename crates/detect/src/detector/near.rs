@@ -1,0 +1,127 @@
+//! The words of groups around the words that open their rules.
+//!
+//! Every such word is found and every opening word asks for its own in logarithmic time, so that
+//! no number of words that lead nowhere hides the one that does.
+
+use std::ops::Range;
+
+use crate::rule::{Reach, Rule};
+
+use super::judge::{Gate, Judge, RuleSet, begins_word, narrow};
+
+/// A word of a group of a rule at its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Near {
+    rule: u16,
+    group: u8,
+    start: u32,
+    end: u32,
+    /// The end of the word of this group, up to here, that ends last.
+    furthest: u32,
+}
+
+/// The words of groups of the opened rules around the gates, by rule and group in order.
+pub(super) fn around(
+    judge: &Judge<'_>,
+    gates: &[Gate],
+    text: &str,
+    is_ascii: bool,
+    opened: &RuleSet,
+) -> Vec<Near> {
+    let mut nears = Vec::new();
+    for span in spans(judge, gates, is_ascii) {
+        judge
+            .index
+            .nears
+            .find(text.as_bytes(), span, |word, start, end| {
+                if !begins_word(text, start) {
+                    return;
+                }
+                let there = judge.index.near(word).iter();
+                for (rule, group) in there.filter(|(rule, _)| opened.contains(*rule)) {
+                    let (start, end) = (narrow(start), narrow(end));
+                    nears.push(Near {
+                        rule: *rule,
+                        group: *group,
+                        start,
+                        end,
+                        furthest: end,
+                    });
+                }
+            });
+    }
+    nears.sort_unstable();
+    let mut last: Option<Near> = None;
+    for near in &mut nears {
+        if let Some(last) = last.filter(|last| (last.rule, last.group) == (near.rule, near.group)) {
+            near.furthest = near.furthest.max(last.furthest);
+        }
+        last = Some(*near);
+    }
+    nears
+}
+
+/// Where words of groups may begin that count, in order and apart from each other.
+fn spans(judge: &Judge<'_>, gates: &[Gate], is_ascii: bool) -> Vec<Range<usize>> {
+    let mut spans: Vec<Range<usize>> = Vec::new();
+    for gate in gates {
+        let Some(rule) = judge.rule(gate.rule).filter(|rule| !rule.near.is_empty()) else {
+            continue;
+        };
+        let within = within(rule, is_ascii) as usize;
+        let from = match rule.reach {
+            Reach::Around => (gate.start as usize)
+                .saturating_sub(within)
+                .saturating_sub(judge.index.near_bytes_max),
+            Reach::After => gate.end as usize,
+        };
+        spans.push(from..(gate.end as usize).saturating_add(within + 1));
+    }
+    spans.sort_unstable_by_key(|span| span.start);
+    spans.dedup_by(|next, last| {
+        let touches = next.start <= last.end;
+        if touches {
+            last.end = last.end.max(next.end);
+        }
+        touches
+    });
+    spans
+}
+
+/// How many bytes may lie between a rule's gate and a word of a group.
+fn within(rule: &Rule, is_ascii: bool) -> u32 {
+    // Letters outside ASCII are two or three bytes long.
+    u32::from(rule.within) * if is_ascii { 1 } else { 2 }
+}
+
+/// The words of one rule.
+pub(super) fn of_rule(nears: &[Near], rule: u16) -> &[Near] {
+    let from = nears.partition_point(|near| near.rule < rule);
+    let rest = nears.get(from..).unwrap_or_default();
+    let to = rest.partition_point(|near| near.rule == rule);
+    rest.get(..to).unwrap_or_default()
+}
+
+/// Whether each group of the rule has a word close enough to the gate. `nears` are the rule's.
+pub(super) fn stands_near(rule: &Rule, nears: &[Near], gate: &Gate, is_ascii: bool) -> bool {
+    let within = within(rule, is_ascii);
+    (0_u8..).zip(rule.near.iter()).all(|(group, _)| {
+        let from = nears.partition_point(|near| near.group < group);
+        let rest = nears.get(from..).unwrap_or_default();
+        let to = rest.partition_point(|near| near.group == group);
+        let there = rest.get(..to).unwrap_or_default();
+        let last_start = gate.end.saturating_add(within);
+        match rule.reach {
+            Reach::Around => {
+                let before = there.partition_point(|near| near.start <= last_start);
+                let before = before.checked_sub(1).and_then(|at| there.get(at));
+                before.is_some_and(|near| gate.start <= near.furthest.saturating_add(within))
+            }
+            Reach::After => {
+                let behind = there.partition_point(|near| near.start < gate.end);
+                let behind = there.get(behind);
+                behind.is_some_and(|near| near.start <= last_start)
+            }
+        }
+    })
+}

@@ -1,0 +1,1 @@
+//! Nothing: the bench `hostile` is what this is for.
