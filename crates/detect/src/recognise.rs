@@ -185,7 +185,7 @@ impl Signals {
 
 /// Whether a signal is one of the place where a rule's literal stands, not of the whole text.
 pub(crate) fn is_local(signal: Signal) -> bool {
-    matches!(signal, Signal::AssignedSecret)
+    matches!(signal, Signal::AssignedSecret | Signal::WordEnd)
 }
 
 /// Judges a local signal behind a rule's literal; `None` when it is one of the whole text.
