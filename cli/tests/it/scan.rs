@@ -49,7 +49,8 @@ fn a_verdict_has_the_rules_their_categories_and_the_risk() {
     assert!(verdict["risk_score"].as_f64().unwrap() >= 0.7);
     assert!(!verdict["matched_rules"].as_array().unwrap().is_empty());
     assert_eq!(verdict["labels"], json!(["destructive-sql"]));
-    let fields: Vec<&String> = verdict.as_object().unwrap().keys().collect();
+    let mut fields: Vec<&String> = verdict.as_object().unwrap().keys().collect();
+    fields.sort_unstable();
     assert_eq!(
         fields,
         ["blocked", "id", "labels", "matched_rules", "risk_score"]

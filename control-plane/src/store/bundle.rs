@@ -16,6 +16,7 @@ use super::{
     from_sql_integer,
     organisations::read_settings,
     policies::bundle_policies,
+    rules::bundle_rules,
     sql::{Connection, OptionalExtension},
     tools::bundle_tools,
 };
@@ -81,6 +82,7 @@ fn build(
         policies: section(at(SectionName::Policies), || {
             bundle_policies(connection, org_id, (BASE_ID, &request.base_policies))
         })?,
+        rules: section(at(SectionName::Rules), || bundle_rules(connection, org_id))?,
         settings: section(at(SectionName::Settings), || {
             read_settings(connection, org_id)
         })?,

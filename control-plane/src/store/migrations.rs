@@ -10,7 +10,8 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001-init.sql"),
     include_str!("../../migrations/0002-automatic-kill.sql"),
     include_str!("../../migrations/0003-agent-groups.sql"),
-    include_str!("../../migrations/0004-audit-statements.sql"),
+    include_str!("../../migrations/0004-rules.sql"),
+    include_str!("../../migrations/0005-audit-statements.sql"),
 ];
 
 /// Those that are still to be applied, with their numbers.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{
     Noun, SectionName, Store, StoreError, from_sql_integer,
+    settings::name_tool,
     sql::{Connection, OptionalExtension, Row},
     sql_integer,
 };
@@ -117,6 +118,9 @@ impl Store {
     /// Forgets a tool: calls to it are refused from then on.
     pub(crate) async fn delete_tool(&self, org_id: String, name: String) -> Result<(), StoreError> {
         self.write(move |write| {
+            if name_tool(write.connection, &org_id, &name)? {
+                return Err(StoreError::NamedInSettings(name));
+            }
             let deleted = write
                 .connection
                 .prepare_cached("DELETE FROM cp_tools WHERE org_id = ?1 AND name = ?2")?

@@ -24,6 +24,8 @@ mod postgres;
 mod process;
 mod replicas;
 mod requests;
+mod risk;
+mod rules;
 mod scene;
 mod server;
 mod tokens;

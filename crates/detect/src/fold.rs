@@ -193,8 +193,12 @@ impl Folding {
         let start = self.out.len();
         let blanks = (self.space, self.line);
         let mut parts = 0;
+        let is_full = start > self.bytes_max;
         forms::decompose(c, |part| {
             parts += 1;
+            if is_full && self.out.len() - start > c.len_utf8() {
+                return;
+            }
             if part == ' ' {
                 self.space = true;
                 return;
@@ -212,7 +216,7 @@ impl Folding {
             }
         });
         // What is larger folded than written stays as it is once the text has grown enough.
-        if start > self.bytes_max && self.out.len() - start > c.len_utf8() {
+        if is_full && self.out.len() - start > c.len_utf8() {
             self.out.truncate(start);
             (self.space, self.line) = blanks;
             self.end_space();

@@ -12,11 +12,15 @@ pub(crate) const DECODE_DEPTH_MAX: u8 = 8;
 /// texts and the windows of patterns. Past it the leaf has the finding `scan-limit`.
 pub(crate) const EFFORT_BASE: usize = 64 * 1024;
 /// Bytes looked at again for each byte of the leaf.
-pub(crate) const EFFORT_RATIO: usize = 6;
+pub(crate) const EFFORT_RATIO: usize = 8;
 /// What a decoded text costs beyond its bytes.
-pub(crate) const VARIANT_BYTES: usize = 64;
-/// What a pattern costs that must begin where a word stands: it mostly ends within a few bytes.
-pub(crate) const ANCHORED_BYTES: usize = 16;
+pub(crate) const VARIANT_BYTES: usize = 160;
+/// What a window costs whose pattern must begin where a word stands: it mostly ends soon.
+pub(crate) const WINDOW_COST_BYTES: usize = 64;
+/// What it costs when the pattern may go on over anything.
+pub(crate) const FAR_WINDOW_COST_BYTES: usize = 384;
+/// What each byte costs that the pattern may begin before the word.
+pub(crate) const BEFORE_COST_BYTES: usize = 12;
 /// Bytes of a window before and after the word.
 pub(crate) const WINDOW_BYTES: usize = 128;
 /// Matches that are counted of one rule.

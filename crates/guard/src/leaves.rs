@@ -93,6 +93,9 @@ impl<'v> Leaves<'v> {
                 }
             }
             Value::Object(fields) => {
+                // serde_json keeps keys in order or as they came, by how it was built.
+                let mut fields: Vec<_> = fields.iter().collect();
+                fields.sort_unstable_by_key(|(key, _)| *key);
                 for (key, value) in fields {
                     if !key.is_empty() && key == self.left_out {
                         continue;

@@ -78,7 +78,7 @@ fn in_prompts() -> Vec<Attempt> {
         ),
         (
             "percent signs",
-            many("%20%41", 2_400) + &percent(order),
+            many("%41%20", 2_400) + &percent(order),
             "prompt-override",
         ),
         (
@@ -250,8 +250,9 @@ fn honest_texts_meet_no_limit() {
 #[test]
 fn a_list_of_encoded_ids_is_no_attack() {
     let detector = Detector::new(RULES).unwrap();
-    let ids: String = (0..6_000)
-        .map(|nth| format!("\"{}\",", base64(format!("Order:{nth:06}").as_bytes())))
+    let ids: String = (0..2_000)
+        .map(|nth| base64(format!("Order:{nth:06}").as_bytes()))
+        .map(|id| format!("{{\"id\": \"{id}\", \"state\": \"open\", \"items\": 3}},\n"))
         .collect();
     let findings = scan(&detector, Surface::Response, ("", ""), &ids);
     assert!(findings.is_empty(), "{:?}", findings.rule_ids());

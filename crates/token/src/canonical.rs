@@ -24,13 +24,46 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// Python's `json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)` gives
 /// the same text for strings, booleans, null and integers of up to 64 bits.
 pub fn canonical_json(value: &Value) -> String {
-    // serde_json's map is a BTreeMap, so keys are in order already.
-    value.to_string()
+    let mut out = String::new();
+    write_sorted(value, &mut out);
+    out
+}
+
+/// Writes `value`; its depth is bounded by whoever parsed it.
+fn write_sorted(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(fields) => {
+            // serde_json keeps keys in order or as they came, by how it was built.
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(key, _)| *key);
+            out.push('{');
+            for (nth, (key, value)) in fields.into_iter().enumerate() {
+                let comma = if nth == 0 { "" } else { "," };
+                let _ = write!(out, "{comma}{}:", Value::String(key.clone()));
+                write_sorted(value, out);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (nth, item) in items.iter().enumerate() {
+                if nth > 0 {
+                    out.push(',');
+                }
+                write_sorted(item, out);
+            }
+            out.push(']');
+        }
+        other => {
+            let _ = write!(out, "{other}");
+        }
+    }
 }
 
 /// What a micro-token is bound to: `sha256_hex` of the canonical `{"params":…,"tool":…}`.
 pub fn call_binding(tool: &str, params: &Value) -> String {
     let tool = Value::String(tool.to_owned());
+    let params = canonical_json(params);
     sha256_hex(format!("{{\"params\":{params},\"tool\":{tool}}}").as_bytes())
 }
 

@@ -77,7 +77,8 @@ pub(super) fn quoted_printable(text: &str) -> Option<String> {
         }
     }
     out.extend_from_slice(bytes.get(copied..).unwrap_or_default());
-    Some(text_of(&out))
+    // Identifiers in hexadecimal decode to any byte; a soft hyphen among them hides nothing.
+    Some(text_of(&out).replace('\u{ad}', ""))
 }
 
 /// The text of bytes as lenient readers see it: overlong UTF-8 resolved, stray bytes as Latin-1.

@@ -13,8 +13,13 @@ pub(super) struct Pattern {
     /// It must begin where the literal begins. The regex then also takes the character before,
     /// so that `\b` sees what stands there.
     anchored: bool,
+    /// Where it may begin before the literal: whether it does, which is much the cheaper question
+    /// than where.
+    begins: Option<Regex>,
     /// No letter or digit may stand before it: asked first, since it is the cheaper question.
     begins_word: bool,
+    /// What one window costs.
+    cost_bytes: usize,
 }
 
 impl Pattern {
@@ -25,19 +30,31 @@ impl Pattern {
         };
         let anchored = rule.before == 0;
         let begins_word = anchored && pattern.starts_with(r"\b");
-        let source = if anchored {
-            format!(r"\A(?s:.)(?:{pattern})")
-        } else {
-            pattern.to_string()
+        let compiled = |source: &str| {
+            Regex::new(source).map_err(|e| DetectError::Pattern {
+                rule: rule.id.to_string(),
+                reason: e.to_string(),
+            })
         };
-        let regex = Regex::new(&source).map_err(|e| DetectError::Pattern {
-            rule: rule.id.to_string(),
-            reason: e.to_string(),
-        })?;
+        let before = usize::from(rule.before);
+        let (regex, begins) = if anchored {
+            (compiled(&format!(r"\A(?s:.)(?:{pattern})"))?, None)
+        } else {
+            let begins = format!(r"\A(?s:.)(?s:.{{0,{before}}}?)(?:{pattern})");
+            (compiled(pattern)?, Some(compiled(&begins)?))
+        };
+        let is_far = ["[^", ".{", ".*"].iter().any(|far| pattern.contains(far));
+        let cost_bytes = match (anchored, is_far) {
+            (true, false) => limits::WINDOW_COST_BYTES,
+            (true, true) => limits::FAR_WINDOW_COST_BYTES,
+            (false, _) => limits::FAR_WINDOW_COST_BYTES + before * limits::BEFORE_COST_BYTES,
+        };
         Ok(Some(Self {
             regex,
             anchored,
+            begins,
             begins_word,
+            cost_bytes,
         }))
     }
 
@@ -86,17 +103,18 @@ impl Pattern {
             text,
             (gate.end as usize).saturating_add(limits::WINDOW_BYTES),
         );
-        let bytes = if self.anchored {
-            limits::ANCHORED_BYTES
-        } else {
-            to - from
-        };
-        effort.spend(bytes).then_some((from, to))
+        effort.spend(self.cost_bytes).then_some((from, to))
     }
 
     fn find(&self, text: &str, start: usize, from: usize, to: usize) -> Option<(usize, usize)> {
         if self.anchored {
             return anchored(&self.regex, text, start, to).map(|end| (start, end));
+        }
+        // The character before it is shown to the regex; the beginning of the text has none.
+        let shown = floor(text, from.checked_sub(1).unwrap_or(from));
+        let begins = self.begins.as_ref().filter(|_| from > 0);
+        if begins.is_some_and(|begins| text.get(shown..to).is_none_or(|w| !begins.is_match(w))) {
+            return None;
         }
         let found = self.regex.find_at(text.get(..to)?, from)?;
         Some((found.start(), found.end()))

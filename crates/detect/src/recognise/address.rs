@@ -77,10 +77,13 @@ fn is_odd(before: &str, rest: &str) -> bool {
         let odd_host = host.contains('.') || host.contains(':') || number(host).is_some();
         return scheme && odd_host && !user.contains(':') || authority.contains(['\\', ' ', '&']);
     }
-    let behind_slashes = host(rest.trim_start_matches('/'));
+    let more_slashes = scheme
+        && rest.starts_with('/')
+        && !before.ends_with("file:")
+        && host(rest.trim_start_matches('/')).contains('.');
     let host = host(rest);
     scheme
-        && (rest.starts_with('/') && behind_slashes.contains('.') && !before.ends_with("file:")
+        && (more_slashes
             || is_odd_number(host)
             || rest
                 .get(authority.len()..)

@@ -17,6 +17,8 @@ pub(crate) fn texts() -> Vec<(&'static str, String)> {
         nested = base64(nested.as_bytes());
     }
     nested.truncate(SIZE);
+    let runs = (0..).map(|nth| base64(format!("a note {nth:05}").as_bytes()) + " ");
+    let runs: String = runs.take(SIZE / 18).collect();
     vec![
         (
             "gates without matches",
@@ -45,6 +47,12 @@ pub(crate) fn texts() -> Vec<(&'static str, String)> {
         ("leet", fill("1gn0r3 4ll ")),
         ("base64", fill("aWdub3JlIGFsbCA")),
         ("nested base64", nested),
+        ("runs of base64", runs),
+        ("windows", fill(".env .ssh $where db. ")),
+        ("nested shells", format!(";{}", fill("("))),
+        ("escaped newlines", fill("\\n")),
+        ("assignments", fill("token=")),
+        ("nested addresses", fill("a:///")),
         ("hex", fill("69676e6f7265")),
         ("codes", fill("105 103 110 ")),
         ("unicode", fill("ｉｇｎｏｒｅ　")),
