@@ -14,6 +14,7 @@ use crate::{
     policy::PolicyVerb,
     rules::RulesVerb,
     scan::ScanArguments,
+    settings::SettingsVerb,
     tool::ToolVerb,
     trial::TrialArguments,
     watch::WatchArguments,
@@ -45,6 +46,9 @@ pub(crate) enum Verb {
     /// Show and change policies
     #[command(subcommand)]
     Policy(PolicyVerb),
+    /// Show and change thresholds, and which rules count for whom
+    #[command(subcommand)]
+    Settings(SettingsVerb),
     /// Show and change the catalogue of tools
     #[command(subcommand)]
     Tool(ToolVerb),

@@ -7,7 +7,7 @@ use crate::{
     context,
     error::CliError,
     global::Global,
-    http::{Answer, Service},
+    http::{Answer, Body, Service},
 };
 
 /// The control plane of the context in use.
@@ -57,6 +57,10 @@ impl ControlPlane {
 
     pub(crate) fn put(&self, path: &str, body: &Value) -> Result<Value, CliError> {
         self.0.send("PUT", path, Some(body))?.expect_success()
+    }
+
+    pub(crate) fn send(&self, method: &str, path: &str, body: &Body) -> Result<Answer, CliError> {
+        self.0.send_body(method, path, Some(body))
     }
 
     pub(crate) fn delete(&self, path: &str) -> Result<(), CliError> {

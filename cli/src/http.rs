@@ -26,11 +26,48 @@ pub(crate) struct Service {
     agent: ureq::Agent,
 }
 
+/// What is sent.
+#[derive(Debug)]
+pub(crate) struct Body {
+    content_type: &'static str,
+    text: String,
+    if_match: Option<String>,
+}
+
+impl Body {
+    pub(crate) fn json(value: &Value) -> Self {
+        Self {
+            content_type: "application/json",
+            text: value.to_string(),
+            if_match: None,
+        }
+    }
+
+    pub(crate) fn toml(text: String) -> Self {
+        Self {
+            content_type: "application/toml",
+            text,
+            if_match: None,
+        }
+    }
+
+    /// The same for a request that is refused unless what it changes still has this tag.
+    #[must_use]
+    pub(crate) fn if_match(self, tag: Option<String>) -> Self {
+        Self {
+            if_match: tag,
+            ..self
+        }
+    }
+}
+
 /// What a service answered.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) text: String,
+    /// Its `ETag`.
+    pub(crate) tag: Option<String>,
     service: &'static str,
     url: String,
 }
@@ -91,6 +128,16 @@ impl Service {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, CliError> {
+        self.send_body(method, path, body.map(Body::json).as_ref())
+    }
+
+    /// Sends one request.
+    pub(crate) fn send_body(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Body>,
+    ) -> Result<Answer, CliError> {
         let url = format!("{}{path}", self.url);
         let no_answer = |reason: String| CliError::NoAnswer {
             service: self.name,
@@ -101,10 +148,13 @@ impl Service {
         for (name, value) in &self.headers {
             request = request.header(name, value.expose());
         }
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+        if let Some(body) = body {
+            request = request.header(header::CONTENT_TYPE, body.content_type);
+            if let Some(tag) = &body.if_match {
+                request = request.header(header::IF_MATCH, tag);
+            }
         }
-        let bytes = body.map(Value::to_string).unwrap_or_default();
+        let bytes = body.map(|body| body.text.as_str()).unwrap_or_default();
         // The error could show the headers, and with them a key.
         let request = request.body(bytes);
         let request = request.map_err(|_| no_answer("the request cannot be written".to_owned()))?;
@@ -114,8 +164,11 @@ impl Service {
         let text = limited
             .read_to_string()
             .map_err(|e| no_answer(e.to_string()))?;
+        let tag = answer.headers().get(header::ETAG);
+        let tag = tag.and_then(|tag| tag.to_str().ok()).map(str::to_owned);
         Ok(Answer {
             status: answer.status().as_u16(),
+            tag,
             text,
             service: self.name,
             url: self.url.clone(),

@@ -20,6 +20,7 @@ mod output;
 mod policy;
 mod rules;
 mod scan;
+mod settings;
 mod table;
 mod time;
 mod tool;
@@ -77,6 +78,7 @@ fn run(arguments: Arguments, out: &mut Output) -> Result<Outcome, CliError> {
         Verb::Kill(arguments) => agent::kill(&arguments, global, out),
         Verb::AutoKill(verb) => auto_kill::run(&verb, global, out),
         Verb::Policy(verb) => policy::run(&verb, global, out),
+        Verb::Settings(verb) => settings::run(&verb, global, out),
         Verb::Tool(verb) => tool::run(&verb, global, out),
         Verb::Key(verb) => key::run(&verb, global, out),
         Verb::Audit(verb) => audit::run(&verb, global, out),

@@ -3,6 +3,7 @@
 //! Rules are read from files where there are files; the table that is built in knows neither why
 //! a rule is there nor its examples.
 
+mod custom;
 mod doc;
 mod import;
 mod show;
@@ -11,11 +12,11 @@ mod trial;
 use std::path::{Path, PathBuf};
 
 use clampd_detect::Rule;
-use clampd_rule_compiler::{RuleSource, compile_dir};
+use clampd_rule_compiler::{CompileError, RuleSource, compile_dir};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use self::{import::ImportArguments, trial::TrialArguments};
+use self::{custom::PushArguments, import::ImportArguments, trial::TrialArguments};
 use crate::{Outcome, error::CliError, global::Global, output::Output, table::Columns};
 
 /// Where the rules are looked for when no directory is named.
@@ -32,6 +33,9 @@ pub(crate) enum RulesVerb {
         /// The rule files [default: ./rules where there is one, else the built-in rules]
         #[arg(long, value_name = "DIR")]
         rules: Option<PathBuf>,
+        /// The organisation's own rules, and how they count
+        #[arg(long, conflicts_with = "rules")]
+        custom: bool,
     },
     /// Show a rule: what it finds, where, why, with its examples
     Show {
@@ -41,11 +45,23 @@ pub(crate) enum RulesVerb {
         #[arg(long, value_name = "DIR")]
         rules: Option<PathBuf>,
     },
-    /// Compile a directory of rule files and name everything that is wrong with them
+    /// Compile a directory of rule files, or one of your own, and name everything that is wrong
     Check {
-        /// The rule files
-        #[arg(default_value = HERE, value_name = "DIR")]
+        /// The rule files, or one file as `push` takes it
+        #[arg(default_value = HERE, value_name = "DIR|FILE")]
         dir: PathBuf,
+    },
+    /// Put a file of your own rules and keywords in force
+    Push(PushArguments),
+    /// Print a file of your own rules as it was pushed
+    Pull {
+        /// What it is kept as
+        name: String,
+    },
+    /// Delete a file of your own rules
+    Delete {
+        /// What it is kept as
+        name: String,
     },
     /// Judge every rule's examples, or one text
     Test(TrialArguments),
@@ -66,7 +82,14 @@ pub(crate) fn run(
     out: &mut Output,
 ) -> Result<Outcome, CliError> {
     match verb {
-        RulesVerb::List { category, rules } => {
+        RulesVerb::List {
+            category,
+            custom: true,
+            ..
+        } => custom::list(category.as_deref(), global, out)?,
+        RulesVerb::List {
+            category, rules, ..
+        } => {
             let mut rules = Rules::find(rules.as_deref())?.0;
             if let Some(category) = category {
                 rules.retain(|known| known.rule.category == category.as_str());
@@ -81,13 +104,20 @@ pub(crate) fn run(
             show::show(known.ok_or_else(nothing)?, global, out)?;
         }
         RulesVerb::Check { dir } => {
-            let rules = compile(dir)?;
+            let rules = if dir.is_file() {
+                custom::check(dir)?
+            } else {
+                compile(dir)?
+            };
             if global.json {
                 out.json_line(&json!({ "ok": true, "rules": rules.len() }))?;
             } else {
                 out.line(format!("{} rules, all well", rules.len()))?;
             }
         }
+        RulesVerb::Push(arguments) => custom::push(arguments, global, out)?,
+        RulesVerb::Pull { name } => custom::pull(name, global, out)?,
+        RulesVerb::Delete { name } => custom::delete(name, global, out)?,
         RulesVerb::Test(arguments) => return trial::run(arguments, global, out),
         RulesVerb::Import(arguments) => return import::run(arguments, global, out),
         RulesVerb::Doc { dir } => out.line(doc::markdown(&compile(dir)?).trim_end())?,
@@ -137,10 +167,7 @@ impl Rules {
 
 /// Reads and checks the rules of a directory; the error names every file and rule at fault.
 pub(crate) fn compile(dir: &Path) -> Result<Vec<RuleSource>, CliError> {
-    let rules = compile_dir(dir).map_err(|errors| {
-        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        CliError::Rules(lines.join("\n"))
-    })?;
+    let rules = compile_dir(dir).map_err(|errors| wrong(&errors))?;
     if rules.is_empty() {
         return Err(CliError::NotFound(format!(
             "no rule in `{}`",
@@ -148,6 +175,12 @@ pub(crate) fn compile(dir: &Path) -> Result<Vec<RuleSource>, CliError> {
         )));
     }
     Ok(rules)
+}
+
+/// Everything that is wrong, a line each.
+fn wrong(errors: &[CompileError]) -> CliError {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    CliError::Rules(lines.join("\n"))
 }
 
 fn list(rules: &[Known], global: &Global, out: &mut Output) -> Result<(), CliError> {

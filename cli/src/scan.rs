@@ -14,7 +14,7 @@ use std::{
 
 use clampd_detect::{Detector, Findings, Leaf, Place};
 use clampd_guard::{LEAVES_MAX, judge_text, leaves_of};
-use clampd_model::{RiskScore, Settings, ToolCategory};
+use clampd_model::{RiskScore, Settings, Subject, ToolCategory};
 use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -134,7 +134,7 @@ fn judge<'a>(
         Judged::Text(text) => detector.scan(&place, [Leaf { name: "", text }]),
         Judged::Values(values) => find_in_values(detector, &place, values)?,
     };
-    let decision = judge_text(settings, &findings);
+    let decision = judge_text(settings, &Subject::default(), &findings);
     Ok(Verdict {
         id: line.id,
         blocked: !decision.verdict.lets_pass(),

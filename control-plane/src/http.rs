@@ -14,6 +14,7 @@ mod keys;
 mod listen;
 mod orders;
 mod policies;
+mod rules;
 mod settings;
 mod status;
 mod tokens;
@@ -75,6 +76,11 @@ pub(crate) fn router(service: App) -> Router {
         .route("/v1/policies/validate", post(policies::validate))
         .route("/v1/policy-reference", get(policies::reference))
         .route("/v1/evaluate", post(policies::evaluate))
+        .route("/v1/rules", get(rules::list))
+        .route(
+            "/v1/rules/{name}",
+            get(rules::show).put(rules::put).delete(rules::delete),
+        )
         .route("/v1/organisation", get(settings::organisation))
         .route("/v1/settings", get(settings::show).put(settings::put))
         .route(

@@ -20,7 +20,9 @@ mod organisations;
 mod policies;
 mod queue;
 mod readers;
+mod rules;
 mod schema;
+mod settings;
 mod tokens;
 mod tools;
 mod writer;
@@ -43,6 +45,7 @@ pub(crate) use self::{
     orders::StateOrder,
     organisations::SigningKeys,
     policies::{PolicyContent, PolicyDocument},
+    rules::{CompiledFile, RuleFileRecord},
     tokens::{ExchangeFacts, Spending},
     tools::ToolRecord,
     writer::Write,
@@ -66,6 +69,23 @@ pub enum StoreError {
     /// The agent is killed: it must be revived first.
     #[error("agent is killed; revive it first")]
     AgentKilled,
+    /// The rules cannot stand beside the others.
+    #[error("{0}")]
+    Rules(String),
+    /// The settings name it, so it must stay.
+    #[error("the settings name `{0}`; change them first")]
+    NamedInSettings(String),
+    /// The settings were changed by another.
+    #[error("the settings were changed meanwhile")]
+    SettingsChanged,
+    /// A field of the settings names what is not there.
+    #[error("`{field}` names `{name}`, which is not there")]
+    UnknownName {
+        /// The field.
+        field: String,
+        /// The name.
+        name: String,
+    },
     /// The database failed.
     #[error("database: {0}")]
     Database(#[from] rusqlite::Error),
@@ -108,6 +128,8 @@ pub enum Noun {
     Tool,
     /// A policy.
     Policy,
+    /// A file of rules.
+    RuleFile,
     /// An organisation.
     Organisation,
     /// An audit event.
@@ -122,6 +144,7 @@ impl Noun {
             Self::Key => "key",
             Self::Tool => "tool",
             Self::Policy => "policy",
+            Self::RuleFile => "rule_file",
             Self::Organisation => "organisation",
             Self::AuditEvent => "audit_event",
         }
@@ -142,18 +165,20 @@ pub(crate) enum SectionName {
     States,
     Tools,
     Policies,
+    Rules,
     Settings,
     LocalMint,
     Jwks,
 }
 
 impl SectionName {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Keys,
         Self::Agents,
         Self::States,
         Self::Tools,
         Self::Policies,
+        Self::Rules,
         Self::Settings,
         Self::LocalMint,
         Self::Jwks,
@@ -166,6 +191,7 @@ impl SectionName {
             Self::States => "states",
             Self::Tools => "tools",
             Self::Policies => "policies",
+            Self::Rules => "rules",
             Self::Settings => "settings",
             Self::LocalMint => "local_mint",
             Self::Jwks => "jwks",

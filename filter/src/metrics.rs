@@ -1,7 +1,7 @@
 //! Counters and gauges, by the names that dashboards know.
 
-use clampd_guard::{Judgement, Micros};
-use clampd_model::Verdict;
+use clampd_guard::{EXEMPTED, Judgement, Micros, WOULD_BLOCK};
+use clampd_model::{AuditEvent, Verdict};
 use proxy_wasm::{hostcalls, types::MetricType};
 
 /// The metrics of one VM. Envoy adds those of all VMs up.
@@ -11,6 +11,8 @@ pub(crate) struct Metrics {
     denied: Metric,
     allowed: Metric,
     flagged: Metric,
+    would_block: Metric,
+    exempted: Metric,
     latency_sum: Metric,
     latency_count: Metric,
     audit_lost: Metric,
@@ -35,6 +37,8 @@ impl Metrics {
             denied: counter("agentguard_requests_denied_total"),
             allowed: counter("agentguard_requests_allowed_total"),
             flagged: counter("agentguard_requests_flagged_total"),
+            would_block: counter("agentguard_would_block_total"),
+            exempted: counter("agentguard_exempted_total"),
             latency_sum: counter("agentguard_latency_sum_us"),
             latency_count: counter("agentguard_latency_count"),
             audit_lost: counter("agentguard_audit_lost_total"),
@@ -59,6 +63,15 @@ impl Metrics {
             }
             Verdict::Deny => self.denied.add(1),
         }
+    }
+
+    /// Counts what was found and did not count, and what monitored rules would have blocked.
+    pub(crate) fn left_out(&self, event: &AuditEvent) {
+        let flagged = |is: fn(&str) -> bool| event.session_flags.iter().any(|flag| is(flag));
+        self.would_block
+            .add(u64::from(flagged(|f| f == WOULD_BLOCK)));
+        self.exempted
+            .add(u64::from(flagged(|f| f.starts_with(EXEMPTED))));
     }
 
     /// Adds up how long judgements took.

@@ -42,19 +42,19 @@ impl Worker {
             return Some(Rc::clone(snapshot));
         }
         let mark = mark?;
-        match held.take() {
-            Some((have, snapshot)) if have.revision == mark.revision => {
-                // Exchanges of this VM never overlap with this call, so the count is 1.
-                let renewed = Rc::try_unwrap(snapshot).map(|s| s.renewed(mark.expires_at));
-                if let Ok(renewed) = renewed {
-                    let renewed = Rc::new(renewed);
-                    *held = Some((mark, Rc::clone(&renewed)));
-                    return Some(renewed);
-                }
+        let is_renewal = |(have, _): &mut (Mark, _)| have.revision == mark.revision;
+        if let Some((_, snapshot)) = held.take_if(is_renewal) {
+            // Exchanges of this VM never overlap with this call, so the count is 1.
+            let renewed = Rc::try_unwrap(snapshot).map(|s| s.renewed(mark.expires_at));
+            if let Ok(renewed) = renewed {
+                let renewed = Rc::new(renewed);
+                *held = Some((mark, Rc::clone(&renewed)));
+                return Some(renewed);
             }
-            _ => {}
         }
-        let snapshot = Rc::new(read_snapshot()?);
+        let before = held.take();
+        let before = before.as_ref().map(|(_, snapshot)| snapshot.as_ref());
+        let snapshot = Rc::new(read_snapshot(before)?);
         *held = Some((mark, Rc::clone(&snapshot)));
         Some(snapshot)
     }
@@ -81,6 +81,7 @@ impl Worker {
             }
         }
         self.metrics.latency(event.latency_us);
+        self.metrics.left_out(event);
         let kept = self.audit.borrow_mut().push(event);
         if !kept {
             self.metrics.audit_lost();
@@ -88,9 +89,10 @@ impl Worker {
     }
 }
 
-fn read_snapshot() -> Option<Snapshot> {
+/// Reads what is in force; rules that stayed the same are taken over from `before`.
+fn read_snapshot(before: Option<&Snapshot>) -> Option<Snapshot> {
     let bundle = Snapshot::read_bundle(&shared::bundle()?);
-    match bundle.and_then(Snapshot::of) {
+    match bundle.and_then(|bundle| Snapshot::after(before, bundle)) {
         Ok(snapshot) => Some(snapshot),
         Err(error) => {
             host::error(&format!("clampd: bundle in force cannot be read: {error}"));

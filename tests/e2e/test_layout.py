@@ -40,6 +40,8 @@ MAY_USE = {
         "clampd-token",
         "clampd-policy",
         "clampd-policy-compiler",
+        "clampd-rule-compiler",
+        "clampd-ruleset",
     },
     "clampd-cli": {
         "clampd-model",

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use clampd_detect::{Detector, Leaf, Place};
 use clampd_guard::judge_text;
-use clampd_model::{Settings, Surface, ToolCategory};
+use clampd_model::{Settings, Subject, Surface, ToolCategory};
 use clampd_rule_compiler::RuleSource;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -96,7 +96,7 @@ fn one(
         &place(surface, &arguments.tool),
         [leaf(&arguments.param, text)],
     );
-    let decision = judge_text(&Settings::default(), &findings);
+    let decision = judge_text(&Settings::default(), &Subject::default(), &findings);
     if global.json {
         let found: Vec<Value> = findings
             .findings

@@ -86,7 +86,7 @@ fn rules_are_checked_and_what_is_wrong_is_named() {
     );
     let said = clampd.run(&["rules", "check", "own"]).refused(1);
     assert!(
-        said.contains("bad.toml: rule `a-b`: does not match `jam`"),
+        said.contains("bad.toml:2: rule `a-b`: does not match `jam`"),
         "{said}"
     );
     clampd.file("empty/readme.txt", "");

@@ -7,6 +7,7 @@ use axum::{
     extract::{FromRequest, Request},
     http::header,
 };
+use clampd_rule_compiler::FILE_BYTES_MAX;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
@@ -36,6 +37,26 @@ pub(super) struct BatchBody<T>(pub(super) T);
 /// A form (`application/x-www-form-urlencoded`) or JSON body with the same fields.
 #[derive(Debug)]
 pub(super) struct FormOrJsonBody<T>(pub(super) T);
+
+/// A file of rules in TOML.
+#[derive(Debug)]
+pub(super) struct TomlBody(pub(super) String);
+
+impl FromRequest<App> for TomlBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
+        let is_toml = media_type(&request)
+            .is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/toml"));
+        if !is_toml {
+            return Err(ApiError::unsupported_media_type("application/toml"));
+        }
+        let bytes = read(request, FILE_BYTES_MAX).await?;
+        let text = String::from_utf8(bytes.into());
+        text.map(Self)
+            .map_err(|_| ApiError::invalid_body("body is not UTF-8"))
+    }
+}
 
 impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
     type Rejection = ApiError;

@@ -137,6 +137,11 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)
     }
 
+    /// Rules that cannot be compiled; the message names file, line, rule and text.
+    pub(super) fn invalid_rules(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_rules", message)
+    }
+
     /// A refusal at the token endpoint.
     pub(super) fn oauth(
         status: StatusCode,
@@ -196,6 +201,18 @@ impl From<StoreError> for ApiError {
             StoreError::NotFound(noun) => Self::not_found(noun.as_str()),
             StoreError::AlreadyExists(noun) => {
                 Self::conflict("already_exists", &format!("{noun} already exists"))
+            }
+            StoreError::Rules(message) => Self::invalid_rules(message),
+            StoreError::NamedInSettings(_) => {
+                Self::conflict("named_in_settings", &error.to_string())
+            }
+            StoreError::SettingsChanged => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "settings_changed",
+                error.to_string(),
+            ),
+            StoreError::UnknownName { field, name } => {
+                Self::invalid_value(&field, &format!("names `{name}`, which is not there"))
             }
             StoreError::AgentKilled => Self::conflict("agent_killed", &error.to_string()),
             error => Self::internal(&error),

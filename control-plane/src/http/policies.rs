@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use clampd_model::{Action, Effect, Mode, Policy};
+use clampd_model::{Action, Effect, Policy, PolicyMode};
 use clampd_policy_compiler::{
     AskedAgent, AskedContext, AskedTool, BASE_ID, BASE_TEXT, Compiled, Explanation, Question,
     Remark, SCHEMA_TEXT, TEMPLATES,
@@ -50,7 +50,7 @@ pub(super) struct ToldDocument {
 pub(super) struct ToldPolicy {
     id: String,
     effect: Effect,
-    mode: Mode,
+    mode: PolicyMode,
     reason: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,

@@ -1,7 +1,16 @@
 //! `/v1/organisation` and `/v1/settings`: what the organisation is and has set.
+//!
+//! Whether the agents, tools, rules and categories that settings name are there is asked by the
+//! store, in the transaction that keeps them.
 
-use axum::{Json, extract::State};
-use clampd_model::Settings;
+use std::collections::HashSet;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderName, header},
+};
+use clampd_model::{Exemption, RiskScore, RuleMode, SETTINGS_ENTRIES_MAX, Settings, Thresholds};
 use serde_json::{Value, json};
 
 use super::{
@@ -9,8 +18,10 @@ use super::{
     body::JsonBody,
     caller::{Auditor, Operator},
     error::ApiError,
-    value,
+    value::{self, demand, is_risk},
 };
+
+type Tagged<T> = ([(HeaderName, String); 1], Json<T>);
 
 /// The organisation, and the key that its bundles are signed with.
 pub(super) async fn organisation(
@@ -31,20 +42,125 @@ pub(super) async fn organisation(
 pub(super) async fn show(
     Auditor(key): Auditor,
     State(app): State<App>,
-) -> Result<Json<Settings>, ApiError> {
-    Ok(Json(app.store.settings(key.org_id).await?))
+) -> Result<Tagged<Settings>, ApiError> {
+    let (settings, revision) = app.store.settings(key.org_id).await?;
+    Ok(tagged(revision, settings))
 }
 
 pub(super) async fn put(
     Operator(key): Operator,
     State(app): State<App>,
+    headers: HeaderMap,
     JsonBody(settings): JsonBody<Settings>,
-) -> Result<Json<Settings>, ApiError> {
+) -> Result<Tagged<Settings>, ApiError> {
+    let expected = expected_revision(&headers)?;
+    check(&settings)?;
+    let kept = settings.clone();
+    let revision = app.store.set_settings(key.org_id, kept, expected).await?;
+    Ok(tagged(revision, settings))
+}
+
+fn tagged(revision: u64, settings: Settings) -> Tagged<Settings> {
+    ([(header::ETAG, format!("\"{revision}\""))], Json(settings))
+}
+
+/// The revision in `If-Match`, where one is wanted.
+fn expected_revision(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+    let Some(tag) = headers.get(header::IF_MATCH) else {
+        return Ok(None);
+    };
+    let tag = tag.to_str().ok().map(|tag| tag.trim().trim_matches('"'));
+    let revision = tag.and_then(|tag| tag.parse().ok());
+    let wanted = "must be the one `ETag` of an earlier answer";
+    revision
+        .map(Some)
+        .ok_or_else(|| ApiError::invalid_value("if-match", wanted))
+}
+
+/// Whether the settings are sound by themselves.
+fn check(settings: &Settings) -> Result<(), ApiError> {
+    risk("block_at", settings.block_at)?;
+    risk("flag_at", settings.flag_at)?;
+    let ordered = settings.flag_at <= settings.block_at;
+    demand(ordered, "flag_at", "must not be above `block_at`")?;
+    each("thresholds", &settings.thresholds, threshold)?;
+    each("modes", &settings.modes, mode)?;
+    each("exemptions", &settings.exemptions, exemption)
+}
+
+/// Checks a list's entries by their fields' names; no two may say what they say of the same.
+fn each<E, K: Eq + std::hash::Hash>(
+    list: &str,
+    entries: &[E],
+    check: impl Fn(&str, &E) -> Result<K, ApiError>,
+) -> Result<(), ApiError> {
+    let few = entries.len() <= SETTINGS_ENTRIES_MAX;
+    demand(few, list, "must have at most 256 entries")?;
+    let mut seen = HashSet::new();
+    for (at, entry) in entries.iter().enumerate() {
+        let field = format!("{list}[{at}]");
+        let is_new = seen.insert(check(&field, entry)?);
+        demand(is_new, &field, "names the same as an entry before it")?;
+    }
+    Ok(())
+}
+
+fn risk(field: &str, risk: RiskScore) -> Result<(), ApiError> {
     let wanted = "must be a number from 0 to 1 with at most three decimals";
-    value::demand(value::is_risk(settings.block_at), "block_at", wanted)?;
-    value::demand(value::is_risk(settings.flag_at), "flag_at", wanted)?;
-    let ordered = settings.flag_at.value() <= settings.block_at.value();
-    value::demand(ordered, "flag_at", "must not be above `block_at`")?;
-    app.store.set_settings(key.org_id, settings.clone()).await?;
-    Ok(Json(settings))
+    demand(is_risk(risk), field, wanted)
+}
+
+type Names = [Option<String>; 5];
+
+fn threshold(field: &str, entry: &Thresholds) -> Result<Names, ApiError> {
+    for (name, threshold) in [("block_at", entry.block_at), ("flag_at", entry.flag_at)] {
+        if let Some(threshold) = threshold {
+            risk(&format!("{field}.{name}"), threshold)?;
+        }
+    }
+    let set = entry.block_at.is_some() || entry.flag_at.is_some();
+    demand(set, field, "must set `block_at` or `flag_at`")?;
+    let ordered = match (entry.flag_at, entry.block_at) {
+        (Some(flag_at), Some(block_at)) => flag_at <= block_at,
+        _ => true,
+    };
+    let wanted = "must not have a `flag_at` above its `block_at`";
+    demand(ordered, field, wanted)?;
+    let named = entry.agent.is_some() || entry.tool.is_some() || entry.category.is_some();
+    demand(named, field, "must name an agent, a tool or a category")?;
+    let agent = entry.agent.as_ref().map(ToString::to_string);
+    Ok([
+        agent,
+        entry.tool.clone(),
+        entry.category.clone(),
+        None,
+        None,
+    ])
+}
+
+fn mode(field: &str, entry: &RuleMode) -> Result<Names, ApiError> {
+    let one = entry.rule.is_some() != entry.category.is_some();
+    demand(one, field, "must name either a rule or a category")?;
+    Ok([entry.rule.clone(), entry.category.clone(), None, None, None])
+}
+
+fn exemption(field: &str, entry: &Exemption) -> Result<Names, ApiError> {
+    let one = entry.rule.is_some() != entry.category.is_some();
+    demand(one, field, "must name either a rule or a category")?;
+    let whom = entry.agent.is_some() || entry.tool.is_some() || entry.scope.is_some();
+    demand(whom, field, "must name an agent, a tool or a scope")?;
+    value::reason(&format!("{field}.reason"), &entry.reason)?;
+    if let Some(scope) = &entry.scope {
+        let field = format!("{field}.scope");
+        value::scope(&field, scope)?;
+        demand(scope != "*", &field, "must be narrower than `*`")?;
+    }
+    let agent = entry.agent.as_ref().map(ToString::to_string);
+    Ok([
+        entry.rule.clone(),
+        entry.category.clone(),
+        agent,
+        entry.tool.clone(),
+        entry.scope.clone(),
+    ])
 }

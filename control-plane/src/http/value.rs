@@ -116,6 +116,16 @@ pub(super) fn token_text(field: &str, text: &str) -> Result<(), ApiError> {
     )
 }
 
+/// The name of a file of rules, without its ending.
+pub(super) fn file_name(field: &str, text: &str) -> Result<(), ApiError> {
+    let holds = (1..=64).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    demand(holds, field, "must be 1 to 64 characters of a-z 0-9 -")
+}
+
 /// A SHA-256 in lower-case hex.
 pub(super) fn sha256(field: &str, text: &str) -> Result<(), ApiError> {
     let holds = text.len() == 64

@@ -12,7 +12,8 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{
     Noun, SectionName, Store, StoreError, agents::parse_state, credentials::bundle_agents,
-    from_sql_integer, organisations::read_settings, policies::bundle_policies, tools::bundle_tools,
+    from_sql_integer, organisations::read_settings, policies::bundle_policies, rules::bundle_rules,
+    tools::bundle_tools,
 };
 use crate::{seal::MasterKey, tokens::local_key_id};
 
@@ -76,6 +77,7 @@ fn build(
         policies: section(at(SectionName::Policies), || {
             bundle_policies(connection, org_id, (BASE_ID, &request.base_policies))
         })?,
+        rules: section(at(SectionName::Rules), || bundle_rules(connection, org_id))?,
         settings: section(at(SectionName::Settings), || {
             read_settings(connection, org_id)
         })?,

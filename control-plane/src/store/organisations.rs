@@ -68,30 +68,6 @@ impl Store {
         .await
     }
 
-    /// What the organisation has set.
-    pub(crate) async fn settings(&self, org_id: String) -> Result<Settings, StoreError> {
-        self.read(move |connection| read_settings(connection, &org_id))
-            .await
-    }
-
-    /// Replaces what the organisation has set.
-    pub(crate) async fn set_settings(
-        &self,
-        org_id: String,
-        settings: Settings,
-    ) -> Result<u64, StoreError> {
-        let text = serde_json::to_string(&settings)
-            .map_err(|_| StoreError::Unreadable(Noun::Organisation))?;
-        self.write(move |write| {
-            write
-                .connection
-                .prepare_cached("UPDATE cp_organisations SET settings = ?2 WHERE id = ?1")?
-                .execute((&org_id, text))?;
-            write.touch(&org_id, &[SectionName::Settings])
-        })
-        .await
-    }
-
     /// Moves every organisation whose local minting keys are of another epoch to `epoch`.
     pub(crate) async fn begin_mint_epoch(&self, epoch: u64) -> Result<(), StoreError> {
         self.write(move |write| {

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001-init.sql"),
     include_str!("../../migrations/0002-automatic-kill.sql"),
     include_str!("../../migrations/0003-agent-groups.sql"),
+    include_str!("../../migrations/0004-rules.sql"),
 ];
 
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);

@@ -5,7 +5,9 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Noun, SectionName, Store, StoreError, from_sql_integer, sql_integer};
+use super::{
+    Noun, SectionName, Store, StoreError, from_sql_integer, settings::name_tool, sql_integer,
+};
 use crate::clock;
 
 /// A tool as it is kept.
@@ -110,6 +112,9 @@ impl Store {
     /// Forgets a tool: calls to it are refused from then on.
     pub(crate) async fn delete_tool(&self, org_id: String, name: String) -> Result<(), StoreError> {
         self.write(move |write| {
+            if name_tool(write.connection, &org_id, &name)? {
+                return Err(StoreError::NamedInSettings(name));
+            }
             let deleted = write
                 .connection
                 .prepare_cached("DELETE FROM cp_tools WHERE org_id = ?1 AND name = ?2")?

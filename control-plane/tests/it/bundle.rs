@@ -252,6 +252,7 @@ fn a_delta_laid_upon_what_a_gateway_has_gives_the_whole() {
         states: new.states.or(old.states),
         tools: new.tools.or(old.tools),
         policies: new.policies.or(old.policies),
+        rules: new.rules.or(old.rules),
         settings: new.settings.or(old.settings),
         local_mint: new.local_mint.or(old.local_mint),
         jwks: new.jwks.or(old.jwks),

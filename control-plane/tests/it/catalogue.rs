@@ -120,13 +120,3 @@ fn the_trust_root_can_be_asked_for_again() {
         (&json!("org_a"), &json!("A"))
     );
 }
-
-#[test]
-fn settings_reach_the_bundle() {
-    let scene = Scene::new();
-    let settings = json!({ "block_at": 0.9, "flag_at": 0.5 });
-    scene.admin().put("/v1/settings", &settings).expect(200);
-    assert_eq!(scene.admin().get("/v1/settings").expect(200), settings);
-    let entries = scene.bundle(0, 0).sections.settings.unwrap().entries;
-    assert_eq!(serde_json::to_value(entries).unwrap(), settings);
-}

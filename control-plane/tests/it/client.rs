@@ -87,6 +87,10 @@ impl Client {
         answer(response)
     }
 
+    pub(crate) fn put_toml(&self, path: &str, text: &str) -> Answer {
+        self.send("PUT", path, Some("application/toml"), text.as_bytes())
+    }
+
     pub(crate) fn put(&self, path: &str, body: &Value) -> Answer {
         self.json("PUT", path, body)
     }
@@ -118,6 +122,14 @@ impl Client {
         body: &[u8],
     ) -> Answer {
         let request = self.request(method, path, content_type).body(body).unwrap();
+        answer(self.agent.run(request).unwrap()).unwrap()
+    }
+
+    /// Like `put`, if the present is the one with that tag.
+    pub(crate) fn put_if(&self, path: &str, tag: &str, body: &Value) -> Answer {
+        let request = self.request("PUT", path, Some("application/json"));
+        let request = request.header("if-match", tag);
+        let request = request.body(body.to_string()).unwrap();
         answer(self.agent.run(request).unwrap()).unwrap()
     }
 

@@ -21,5 +21,7 @@ mod local_mint;
 mod policies;
 mod process;
 mod requests;
+mod risk;
+mod rules;
 mod scene;
 mod tokens;

@@ -11,6 +11,8 @@ const RISK_PER_DECODING: f64 = 0.05;
 
 /// The id of the finding that stands for what was left unread. No rule may have it.
 pub const SCAN_LIMIT: &str = "scan-limit";
+/// Its category: no rule has it, so nothing that is said of rules and their categories reaches it.
+pub const SCAN_LIMIT_CATEGORY: &str = "evasion";
 
 /// The findings of one scan, one a rule, sorted by rule id: the order of parameters does not
 /// show.
@@ -26,14 +28,27 @@ impl Findings {
     /// The risk of all findings together. Findings of different rules add as independent
     /// dangers do; each decoding that was needed adds to the risk of what it hid.
     pub fn risk(&self) -> RiskScore {
+        Self::risk_of(&self.findings)
+    }
+
+    /// The risk of some findings of different rules.
+    pub fn risk_of<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> RiskScore {
         let mut risk = RiskScore::ZERO;
         let mut hidden = 0.0_f64;
-        for finding in &self.findings {
+        for finding in findings {
             risk = risk.and(finding.severity.score());
             let steps = f64::from(u32::try_from(finding.decodings.len()).unwrap_or(u32::MAX));
             hidden = hidden.max(steps * RISK_PER_DECODING * finding.severity.score().value());
         }
         risk.and(RiskScore::new(hidden))
+    }
+
+    /// Those of the findings that are to be kept.
+    #[must_use]
+    pub fn retain(self, mut keep: impl FnMut(&Finding) -> bool) -> Self {
+        let all = self.findings.into_iter().zip(self.counts);
+        let (findings, counts) = all.filter(|(finding, _)| keep(finding)).unzip();
+        Self { findings, counts }
     }
 
     /// Every decoding that some finding needed.
@@ -121,7 +136,7 @@ impl Collected {
     pub(crate) fn add_limit(&mut self, surface: Surface) {
         let finding = Finding {
             rule_id: SCAN_LIMIT.into(),
-            category: "evasion".into(),
+            category: SCAN_LIMIT_CATEGORY.into(),
             name: "Text made to be more work than it may be".into(),
             severity: Severity::High,
             surface,
@@ -145,9 +160,12 @@ impl Collected {
         match self.0.get_mut(finding.rule_id.as_ref()) {
             Some((known, total)) => {
                 *total = total.saturating_add(count).min(COUNT_MAX);
+                // Two tables may name a rule alike: the milder one hides nothing.
+                let severity = known.severity.max(finding.severity);
                 if rank(&finding) < rank(known) {
                     *known = finding;
                 }
+                known.severity = severity;
             }
             None => {
                 self.0

@@ -16,12 +16,14 @@ pub mod fuzzing;
 mod limits;
 mod place;
 mod recognise;
+mod row;
 mod rule;
 mod traits;
 
 pub use detector::{DetectError, Detector};
-pub use findings::{Findings, SCAN_LIMIT};
+pub use findings::{Findings, SCAN_LIMIT, SCAN_LIMIT_CATEGORY};
 pub use fold::fold;
 pub use place::{Leaf, Place};
 pub use recognise::Signal;
+pub use row::RowError;
 pub use rule::{Form, Reach, Rule, ToolSet, Words};

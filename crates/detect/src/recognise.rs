@@ -9,6 +9,7 @@ mod prose;
 mod secret;
 mod shell;
 mod sql;
+mod word;
 
 use clampd_model::ToolCategory;
 
@@ -114,6 +115,8 @@ signals! {
     /// A secret value given to the name that the rule's literal is the end of. Local: judged
     /// where the literal stands.
     AssignedSecret = "assigned-secret" after "CWE-798; after the keyword rules of detect-secrets and gitleaks",
+    /// The rule's literal ends where a word ends. Local.
+    WordEnd = "word-end" after "Unicode UAX #29 section 4, much simplified",
     /// An international bank account number: country, length and mod 97.
     Iban = "iban" after "ISO 13616-1; ISO 7064 mod 97-10",
     /// A cloud's metadata service, in any spelling of its address.
@@ -191,6 +194,7 @@ pub(crate) fn holds_at(signal: Signal, text: &str, end: usize, effort: &Effort) 
         Signal::AssignedSecret => {
             Some(effort.spend(secret::VALUE_COST_BYTES) && secret::is_assigned(text, end))
         }
+        Signal::WordEnd => Some(word::ends(text, end)),
         _ => None,
     }
 }

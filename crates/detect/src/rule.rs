@@ -63,6 +63,20 @@ pub enum Form {
     Order,
 }
 
+impl Form {
+    /// Every form.
+    pub const ALL: [Self; 3] = [Self::Any, Self::Bare, Self::Order];
+
+    /// The word in rule files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Bare => "bare",
+            Self::Order => "order",
+        }
+    }
+}
+
 /// Where the words of `near` stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reach {
@@ -71,6 +85,16 @@ pub enum Reach {
     Around,
     /// Behind the literal.
     After,
+}
+
+impl Reach {
+    /// The word in rule files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Around => "around",
+            Self::After => "after",
+        }
+    }
 }
 
 /// A list of words in one string, so that a table of them is small.

@@ -56,7 +56,7 @@ impl<'a> Asked<'a> {
         }
         self.ask(snapshot, &decision, |outcome, tool_scope| {
             let monitored = monitored(outcome);
-            let decision = match outcome.ruling(tool_scope) {
+            let mut decision = match outcome.ruling(tool_scope) {
                 Ruling::Deny(denial) => deny(decision.clone(), denial),
                 Ruling::Allow(allowance) => {
                     let mut decision = decision.clone();
@@ -69,10 +69,8 @@ impl<'a> Asked<'a> {
                     decision
                 }
             };
-            Decision {
-                reason: format!("{}{monitored}", decision.reason),
-                ..decision
-            }
+            decision.reason.push_str(&monitored);
+            decision
         })
     }
 

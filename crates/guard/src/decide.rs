@@ -1,12 +1,13 @@
 //! From findings and policies to a decision.
 
 use clampd_detect::Findings;
-use clampd_model::{Classification, RiskScore, Settings, Verdict};
+use clampd_model::{Classification, Decodings, Finding, RiskScore, Settings, Subject, Verdict};
 
 use crate::{
     ErrorCode, Refusal, Snapshot,
     consult::Asked,
     reply::{Corrective, Denial},
+    weigh::Weighed,
 };
 
 /// A decision and how it came about.
@@ -18,10 +19,13 @@ pub struct Decision {
     pub risk: RiskScore,
     /// What the call is taken for.
     pub classification: Classification,
-    /// The rules that matched.
+    /// The rules that matched and count.
     pub matched_rules: Vec<String>,
     /// Their categories.
     pub labels: Vec<String>,
+    /// What matched and does not count: `exempted:RULE`, `monitored:RULE`, `would_block`,
+    /// `would_flag`.
+    pub marks: Vec<String>,
     /// The decodings that were needed.
     pub encodings: Vec<String>,
     /// Which policy or threshold decided, and why.
@@ -32,24 +36,30 @@ pub struct Decision {
     pub denial_reason: Option<String>,
     /// The same for a program.
     pub(crate) denial: Option<Denial>,
+    /// What the marks mean, to be read after the reason.
+    notes: String,
+    /// Whether the thresholds would say worse but for an exemption.
+    is_exempted: bool,
 }
 
-/// Judges a text that belongs to no tool call, by its findings and the thresholds alone.
-pub fn judge_text(settings: &Settings, findings: &Findings) -> Decision {
-    let decision = assess(settings, findings);
-    let blocks = decision.risk >= settings.block_at;
-    if blocks {
-        by_risk(decision, findings)
+/// Judges a text that is no tool call, by its findings and the settings alone.
+pub fn judge_text(settings: &Settings, subject: &Subject<'_>, findings: &Findings) -> Decision {
+    let weighed = Weighed::of(settings, subject, findings);
+    let decision = assess(&weighed);
+    if weighed.verdict == Verdict::Deny {
+        by_risk(decision, &weighed)
     } else {
         decision
     }
 }
 
 /// Judges a tool call: the scope is the limit of what policies can permit, and what they permit is
-/// held against the thresholds.
+/// held against the settings.
 pub(crate) fn judge_call(snapshot: &Snapshot, asked: &Asked<'_>, findings: &Findings) -> Decision {
-    let decision = judge_text(snapshot.settings(), findings);
-    if !asked.admitted.caller.holds(&asked.tool.scope) {
+    let caller = &asked.admitted.caller;
+    let subject = caller.subject(Some(asked.tool));
+    let decision = judge_text(snapshot.settings(), &subject, findings);
+    if !caller.holds(&asked.tool.scope) {
         let reason = format!("scope not granted: {}", asked.tool.scope);
         return decision.deny("scope_not_granted", reason, Help::RequestScope);
     }
@@ -63,55 +73,55 @@ pub(crate) fn stop_encoded(decision: Decision) -> Decision {
 }
 
 /// The decision that the thresholds alone would make, short of blocking.
-fn assess(settings: &Settings, findings: &Findings) -> Decision {
-    let risk = findings.risk();
-    let (classification, verdict, reason) = if risk >= settings.block_at {
-        (
+fn assess(weighed: &Weighed<'_>) -> Decision {
+    let (classification, reason) = match weighed.verdict {
+        Verdict::Deny => (
             Classification::Malicious,
-            Verdict::Flag,
             "risk is at or over the block threshold",
-        )
-    } else if risk >= settings.flag_at {
-        (
+        ),
+        Verdict::Flag => (
             Classification::Suspicious,
-            Verdict::Flag,
             "risk is at or over the flag threshold",
-        )
-    } else {
-        (
-            Classification::Safe,
-            Verdict::Allow,
-            "risk is below the thresholds",
-        )
+        ),
+        Verdict::Allow => (Classification::Safe, "risk is below the thresholds"),
     };
+    let counted = weighed.counted.as_slice();
     Decision {
-        verdict,
-        risk,
+        verdict: weighed.verdict.min(Verdict::Flag),
+        risk: weighed.risk(),
         classification,
-        matched_rules: findings.rule_ids(),
-        labels: findings.categories(),
-        encodings: findings
-            .decodings()
-            .iter()
-            .map(|d| d.as_str().to_owned())
-            .collect(),
+        matched_rules: counted.iter().map(|f| f.rule_id.to_string()).collect(),
+        labels: categories(counted),
+        marks: weighed.marks(),
+        encodings: encodings(counted),
         reason: reason.to_owned(),
         scope: None,
         denial_reason: None,
         denial: None,
+        notes: weighed.notes(),
+        is_exempted: weighed.is_exempted(),
     }
 }
 
+/// The categories of findings, sorted, each once.
+fn categories(findings: &[&Finding]) -> Vec<String> {
+    let mut categories: Vec<String> = findings.iter().map(|f| f.category.to_string()).collect();
+    categories.sort_unstable();
+    categories.dedup();
+    categories
+}
+
+/// Every decoding that some finding needed.
+fn encodings(findings: &[&Finding]) -> Vec<String> {
+    let all = findings
+        .iter()
+        .fold(Decodings::NONE, |all, f| all.union(f.decodings));
+    all.iter().map(|d| d.as_str().to_owned()).collect()
+}
+
 /// Blocks for what was found: the worst finding gives the words.
-fn by_risk(decision: Decision, findings: &Findings) -> Decision {
-    let worst = findings.findings.iter().reduce(|worst, finding| {
-        if finding.severity > worst.severity {
-            finding
-        } else {
-            worst
-        }
-    });
-    let (rule_id, words) = match worst {
+fn by_risk(decision: Decision, weighed: &Weighed<'_>) -> Decision {
+    let (rule_id, words) = match weighed.worst {
         Some(finding) => (
             finding.rule_id.to_string(),
             category_words(&finding.category),
@@ -187,12 +197,28 @@ impl Decision {
         ErrorCode::ContentBlocked.because(format!("content blocked: {why}"))
     }
 
+    /// The word that the gateway's answers use for it.
+    pub(crate) fn action(&self) -> &'static str {
+        if self.is_exempted && self.verdict.lets_pass() {
+            "exempt"
+        } else {
+            self.verdict.action()
+        }
+    }
+
+    /// Which policy or threshold decided, why, and what did not count.
+    pub(crate) fn explained(&self) -> String {
+        format!("{}{}", self.reason, self.notes)
+    }
+
     /// How the decision came about, in a sentence.
     pub fn reasoning(&self) -> String {
+        let why = self.explained();
         match self.matched_rules.as_slice() {
-            [] => format!("No rule matched; {}.", self.reason),
-            [rule] => format!("Rule {rule} matched; {}.", self.reason),
-            rules => format!("Rules {} matched; {}.", rules.join(", "), self.reason),
+            [] if self.notes.is_empty() => format!("No rule matched; {why}."),
+            [] => format!("No rule counted; {why}."),
+            [rule] => format!("Rule {rule} matched; {why}."),
+            rules => format!("Rules {} matched; {why}.", rules.join(", ")),
         }
     }
 }

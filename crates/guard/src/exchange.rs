@@ -237,12 +237,15 @@ impl Guard {
             let reply = denier.refuse(Stage::Call, refusal, &admitted.meta.request_id);
             stopped(reply, vec![event])
         };
-        let stops = match self.judge_other_messages(snapshot, &post) {
+        let mut marks = Vec::new();
+        let stops = self.judge_other_messages(snapshot, &admitted.caller, &post, &mut marks);
+        let stops = match stops {
             Ok(stops) => stops,
             Err(refusal) => return refused(&refusal),
         };
         if let Some(decision) = stops {
-            let event = record::begin(&admitted, snapshot, post.action());
+            let mut event = record::begin(&admitted, snapshot, post.action());
+            record::mark(&mut event, &marks);
             let event = record::end(record::with_decision(event, &decision), now);
             return stopped(
                 denier.deny(Stage::Call, &decision, &admitted.meta.request_id),
@@ -252,14 +255,18 @@ impl Guard {
         let call = match post.call() {
             Ok(Some(call)) => call,
             Ok(None) => {
-                let event = record::begin(&admitted, snapshot, post.action());
+                let mut event = record::begin(&admitted, snapshot, post.action());
+                record::mark(&mut event, &marks);
                 return go_on(Going::without_token(admitted, event, denier), now);
             }
             Err(refusal) => return refused(&refusal),
         };
         let outlet = Outlet::Upstream(post.denier());
         match self.judge(snapshot, admitted.clone(), call, outlet, "tools/call") {
-            Ok(call) => self.mint_or_deny(snapshot, call, now),
+            Ok(mut call) => {
+                record::mark(&mut call.event, &marks);
+                self.mint_or_deny(snapshot, call, now)
+            }
             Err(refusal) => refused(&refusal),
         }
     }

@@ -137,7 +137,7 @@ impl Guard {
             return Ok((Value::Null, Some(stop_encoded(call.decision.clone()))));
         }
         let response = read_answer(answer);
-        let findings = self.find_in_response(Some(&call.tool), &response)?;
+        let findings = self.find_in_response(snapshot, Some(&call.tool), &response)?;
         call.event.response = Some(ObservedResponse {
             status: answer.status,
             bytes: answer.body.len() as u64,
@@ -145,9 +145,11 @@ impl Guard {
             pii: record::sensitive_counts(&findings),
             latency_us: now.saturating_sub(sent_at),
         });
-        let decision = judge_text(snapshot.settings(), &findings);
+        let subject = call.admitted.caller.subject(Some(&call.tool));
+        let decision = judge_text(snapshot.settings(), &subject, &findings);
         let asked = Asked::about(Action::Respond, &call.admitted, &call.tool);
         let decision = asked.of_policies(snapshot, decision);
+        record::mark(&mut call.event, &decision.marks);
         let stopped = !decision.verdict.lets_pass();
         Ok((response, stopped.then_some(decision)))
     }

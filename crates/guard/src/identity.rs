@@ -1,6 +1,6 @@
 //! Who is calling: the API key, and the agent's JWT or its certificate.
 
-use clampd_model::{AgentClaims, AgentId, AgentState, Secret, scope_covers};
+use clampd_model::{AgentClaims, AgentId, AgentState, Secret, Subject, Tool, scope_covers};
 use clampd_policy::held_scopes;
 use clampd_token::{AgentJwtError, sha256_hex, verify_agent_jwt};
 
@@ -63,6 +63,14 @@ pub(crate) enum KeyDemand {
 }
 
 impl Caller {
+    /// The caller with the tool that a text of its exchange belongs to.
+    pub(crate) fn subject<'a>(&'a self, tool: Option<&'a Tool>) -> Subject<'a> {
+        Subject {
+            agent: Some(&self.agent),
+            tool,
+        }
+    }
+
     /// Whether the caller holds `scope`, by its record and by its JWT.
     pub(crate) fn holds(&self, scope: &str) -> bool {
         let in_list = |list: &[String]| list.iter().any(|held| scope_covers(held, scope));

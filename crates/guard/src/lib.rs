@@ -24,6 +24,7 @@ mod mcp_answer;
 mod mint;
 mod model;
 mod outcome;
+mod own_rules;
 mod peer;
 mod record;
 mod refusal;
@@ -37,6 +38,7 @@ mod step;
 mod stream;
 mod tool_call;
 mod trace;
+mod weigh;
 mod whole_bundle;
 
 pub use config::{Config, ConfigError, ControlPlane, McpDenial, Mint, MintFailure, Mode, Trace};
@@ -44,6 +46,7 @@ pub use decide::{Decision, judge_text};
 pub use exchange::Guard;
 pub use json::{JSON_DEPTH_MAX, parse_strict};
 pub use leaves::{LEAVES_MAX, leaves_of};
+pub use own_rules::OwnRules;
 pub use peer::Peers;
 pub use refusal::{ErrorCode, Refusal};
 pub use reply::{Denial, ProxyResponse, Reply, ScanResponse};
@@ -56,4 +59,5 @@ pub use step::{
     Answer, Asking, Callout, Head, HeaderChanges, Judgement, Micros, Reading, Seed, Step,
 };
 pub use trace::{access_note, pipeline_lines};
+pub use weigh::{EXEMPTED, WOULD_BLOCK};
 pub use whole_bundle::WholeBundle;

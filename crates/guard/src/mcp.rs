@@ -12,6 +12,7 @@ use clampd_model::{Surface, ToolCategory};
 use crate::{
     Decision, ErrorCode, Guard, McpDenial, Refusal, Reply, Snapshot,
     decide::judge_text,
+    identity::Caller,
     json::parse_strict,
     leaves::leaves_of,
     tool_call::{ToolCall, tool_name},
@@ -221,11 +222,14 @@ impl Message {
 
 impl Guard {
     /// Judges what is no tool call: the parameters of other methods, and what the client answers.
-    /// Gives the decision on the first that must be stopped.
+    /// Gives the decision on the first that must be stopped, and adds to `marks` what was found
+    /// and did not count.
     pub(crate) fn judge_other_messages(
         &self,
         snapshot: &Snapshot,
+        caller: &Caller,
         post: &Post,
+        marks: &mut Vec<String>,
     ) -> Result<Option<Decision>, Refusal> {
         for message in &post.messages {
             let (surface, tool, value) = match message {
@@ -241,7 +245,9 @@ impl Guard {
                 tool,
                 category: ToolCategory::Other,
             };
-            let decision = judge_text(snapshot.settings(), &self.find(&place, &leaves_of(value))?);
+            let found = self.find(snapshot, &place, &leaves_of(value))?;
+            let decision = judge_text(snapshot.settings(), &caller.subject(None), &found);
+            marks.extend(decision.marks.iter().cloned());
             if !decision.verdict.lets_pass() {
                 return Ok(Some(decision));
             }

@@ -10,7 +10,7 @@ use clampd_model::{Action, Surface, Tool, ToolCategory};
 
 use crate::{
     Decision, ErrorCode, Guard, Refusal, Snapshot, consult::Asked, decide::judge_text,
-    json::parse_strict, leaves::leaves_of, respond::Watching,
+    json::parse_strict, leaves::leaves_of, record, respond::Watching,
 };
 
 /// What an exchange asked for, as far as it matters for the answer.
@@ -83,36 +83,48 @@ impl Guard {
         watching: &mut Watching,
         value: &Value,
     ) -> Result<Option<Decision>, Refusal> {
-        let findings = self.find_in_response(watching.answer.tool.as_ref(), value)?;
+        let tool = watching.answer.tool.as_ref();
+        let findings = self.find_in_response(snapshot, tool, value)?;
         watching.note_sensitive(&findings);
-        let decision = judge_text(snapshot.settings(), &findings);
+        let subject = watching
+            .admitted
+            .caller
+            .subject(watching.answer.tool.as_ref());
+        let decision = judge_text(snapshot.settings(), &subject, &findings);
         let decision = match &watching.answer.tool {
             Some(tool) => Asked::about(Action::Respond, &watching.admitted, tool)
                 .of_policies(snapshot, decision),
             None => decision,
         };
+        record::mark(&mut watching.event, &decision.marks);
         Ok((!decision.verdict.lets_pass()).then_some(decision))
     }
 
     /// Whether a caller may see a tool of a list.
-    fn may_be_listed(&self, snapshot: &Snapshot, watching: &Watching, tool: &Value) -> bool {
+    fn may_be_listed(&self, snapshot: &Snapshot, watching: &mut Watching, tool: &Value) -> bool {
         let Some(name) = tool.get("name").and_then(Value::as_str) else {
             return false;
         };
         let admitted = &watching.admitted;
-        let callable = snapshot.tool(name).is_some_and(|known| {
+        let known = snapshot.tool(name).filter(|known| {
             admitted.caller.holds(&known.scope)
                 && Asked::about(Action::List, admitted, known).is_permitted(snapshot)
         });
+        if known.is_none() {
+            return false;
+        }
         let place = Place {
             surface: Surface::Descriptor,
             tool: name,
             category: ToolCategory::Other,
         };
-        let harmless = self
-            .find(&place, &leaves_of(tool))
-            .is_ok_and(|found| judge_text(snapshot.settings(), &found).verdict.lets_pass());
-        callable && harmless
+        let Ok(found) = self.find(snapshot, &place, &leaves_of(tool)) else {
+            return false;
+        };
+        let subject = admitted.caller.subject(known);
+        let decision = judge_text(snapshot.settings(), &subject, &found);
+        record::mark(&mut watching.event, &decision.marks);
+        decision.verdict.lets_pass()
     }
 }
 

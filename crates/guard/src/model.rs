@@ -87,14 +87,20 @@ impl Guard {
         let Value::Object(request) = &body else {
             return Err(ErrorCode::InvalidBody.because("body must be a JSON object"));
         };
-        let mut worst = judge_text(snapshot.settings(), &Findings::default());
+        let subject = admitted.caller.subject(None);
+        let mut worst = judge_text(snapshot.settings(), &subject, &Findings::default());
+        let mut marks = Vec::new();
         for passage in format.passages(request) {
-            let decision = self.judge_passage(snapshot, admitted, format, passage)?;
+            let mut decision = self.judge_passage(snapshot, admitted, format, passage)?;
+            marks.append(&mut decision.marks);
             let is_worse = (decision.verdict, decision.risk) > (worst.verdict, worst.risk);
             if is_worse {
                 worst = decision;
             }
         }
+        marks.sort_unstable();
+        marks.dedup();
+        worst.marks = marks;
         Ok(worst)
     }
 
@@ -111,8 +117,9 @@ impl Guard {
                 tool,
                 category: ToolCategory::Other,
             };
-            let findings = self.find(&place, leaves)?;
-            Ok(judge_text(snapshot.settings(), &findings))
+            let findings = self.find(snapshot, &place, leaves)?;
+            let subject = admitted.caller.subject(None);
+            Ok(judge_text(snapshot.settings(), &subject, &findings))
         };
         match passage {
             Passage::Said(surface, value) => text(surface, "", &leaves_of(value)),
@@ -151,8 +158,9 @@ impl Guard {
             tool: &call.tool,
             category: tool.map_or(ToolCategory::Other, |tool| tool.category),
         };
-        let findings = self.find(&place, &leaves_of(&call.params))?;
-        let by_text = judge_text(snapshot.settings(), &findings);
+        let findings = self.find(snapshot, &place, &leaves_of(&call.params))?;
+        let subject = admitted.caller.subject(tool);
+        let by_text = judge_text(snapshot.settings(), &subject, &findings);
         let Some(tool) = tool.filter(|_| !by_text.verdict.lets_pass()) else {
             return Ok(by_text);
         };
@@ -256,9 +264,11 @@ impl Judge for Hearing<'_> {
         };
         let watching = &mut *self.watching;
         let id = &watching.admitted.meta.request_id;
-        match self.guard.find(&place, &leaves_told(told)) {
+        match self.guard.find(self.snapshot, &place, &leaves_told(told)) {
             Ok(findings) => {
-                let decision = judge_text(self.snapshot.settings(), &findings);
+                let subject = watching.admitted.caller.subject(None);
+                let decision = judge_text(self.snapshot.settings(), &subject, &findings);
+                record::mark(&mut watching.event, &decision.marks);
                 let stops = !decision.verdict.lets_pass();
                 let words = stops.then(|| Stage::Answer.denied(&decision, id));
                 watching.note_sensitive(&findings);

@@ -47,7 +47,8 @@ pub(crate) fn with_params(event: AuditEvent, tool: &str, params: &Value) -> Audi
 }
 
 /// Adds what was decided.
-pub(crate) fn with_decision(event: AuditEvent, decision: &Decision) -> AuditEvent {
+pub(crate) fn with_decision(mut event: AuditEvent, decision: &Decision) -> AuditEvent {
+    mark(&mut event, &decision.marks);
     AuditEvent {
         encodings_detected: decision.encodings.clone(),
         risk_score: decision.risk,
@@ -56,10 +57,19 @@ pub(crate) fn with_decision(event: AuditEvent, decision: &Decision) -> AuditEven
         labels: decision.labels.clone(),
         matched_rules: decision.matched_rules.clone(),
         policy_action: decision.verdict.into(),
-        policy_reason: decision.reason.clone(),
+        policy_reason: decision.explained(),
         blocked: !decision.verdict.lets_pass(),
         denial_reason: decision.denial_reason.clone(),
         ..event
+    }
+}
+
+/// Adds what did not count of what was found, each mark once.
+pub(crate) fn mark(event: &mut AuditEvent, marks: &[String]) {
+    for mark in marks {
+        if !event.session_flags.contains(mark) {
+            event.session_flags.push(mark.clone());
+        }
     }
 }
 

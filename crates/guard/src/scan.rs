@@ -37,8 +37,9 @@ impl Guard {
             tool: "",
             category: ToolCategory::Other,
         };
-        let findings = self.find(&place, &Leaves::text(&text))?;
-        let decision = judge_text(snapshot.settings(), &findings);
+        let findings = self.find(snapshot, &place, &Leaves::text(&text))?;
+        let subject = admitted.caller.subject(None);
+        let decision = judge_text(snapshot.settings(), &subject, &findings);
         let decision = if is_output {
             decision
         } else {
@@ -100,8 +101,9 @@ impl Guard {
             .optional_string("scope_token")?
             .filter(|t| !t.is_empty());
         let known = snapshot.tool(&tool);
-        let findings = self.find_in_response(known, &response_data)?;
-        let decision = judge_text(snapshot.settings(), &findings);
+        let findings = self.find_in_response(snapshot, known, &response_data)?;
+        let subject = admitted.caller.subject(known);
+        let decision = judge_text(snapshot.settings(), &subject, &findings);
         let decision = match known {
             Some(known) => {
                 Asked::about(Action::Respond, admitted, known).of_policies(snapshot, decision)

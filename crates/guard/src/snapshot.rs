@@ -1,13 +1,13 @@
 //! What is in force: a bundle, read once, indexed, never edited.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use clampd_model::{
     Agent, AgentId, AgentState, ApiKey, BUNDLE_FORMAT, Bundle, Jwks, LocalMint, Policy, Section,
     Settings, Tool,
 };
 
-use crate::Micros;
+use crate::{Micros, OwnRules};
 
 /// Everything that decisions are made of. It is replaced whole.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub struct Snapshot {
     states: HashMap<AgentId, AgentState>,
     tools: HashMap<String, Tool>,
     policies: Vec<Policy>,
+    own_rules: Option<Arc<OwnRules>>,
     settings: Settings,
     local_mint: Option<LocalMint>,
     jwks: Jwks,
@@ -67,6 +68,9 @@ pub enum SnapshotError {
     /// It is for another organisation than what is in force.
     #[error("bundle is for another organisation")]
     OtherOrganisation,
+    /// Its rules cannot be looked for.
+    #[error("bundle's own rules cannot be used: {0}")]
+    Rules(String),
     /// Its validity is over.
     #[error("bundle has expired")]
     Expired,
@@ -92,13 +96,24 @@ impl Snapshot {
     /// Indexes a whole bundle.
     ///
     /// # Errors
-    /// [`SnapshotError::MissingSection`] when it is not whole.
+    /// [`SnapshotError::MissingSection`] when it is not whole, [`SnapshotError::Rules`] when its
+    /// rules cannot be looked for.
     pub fn of(bundle: Bundle) -> Result<Self, SnapshotError> {
+        Self::after(None, bundle)
+    }
+
+    /// The same as the successor of another: rules of the organisation's own that have not
+    /// changed are not made ready again.
+    ///
+    /// # Errors
+    /// As [`Snapshot::of`].
+    pub fn after(before: Option<&Self>, bundle: Bundle) -> Result<Self, SnapshotError> {
         let s = bundle.sections;
         let keys = entries(s.keys, "keys")?;
         let agents = entries(s.agents, "agents")?;
         let states = entries(s.states, "states")?;
         let tools = entries(s.tools, "tools")?;
+        let known = before.and_then(|before| before.own_rules.as_ref());
         Ok(Self {
             revision: bundle.revision,
             expires_at: bundle.expires_at,
@@ -108,6 +123,7 @@ impl Snapshot {
             states: states.into_iter().map(|s| (s.id, s.state)).collect(),
             tools: tools.into_iter().map(|t| (t.name.clone(), t)).collect(),
             policies: entries(s.policies, "policies")?,
+            own_rules: OwnRules::of(entries(s.rules, "rules")?, known)?,
             settings: entries(s.settings, "settings")?,
             local_mint: s.local_mint.map(|l| l.entries),
             jwks: entries(s.jwks, "jwks")?,
@@ -167,6 +183,11 @@ impl Snapshot {
     /// The policies.
     pub fn policies(&self) -> &[Policy] {
         &self.policies
+    }
+
+    /// The rules of the organisation's own, where it has some.
+    pub fn own_rules(&self) -> Option<&OwnRules> {
+        self.own_rules.as_deref()
     }
 
     /// The settings.

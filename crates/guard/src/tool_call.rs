@@ -1,7 +1,7 @@
 //! Tool calls: read from a body, judged, and what is kept of them until they are answered.
 
 use clampd_detect::{Findings, Place};
-use clampd_model::{Action, AuditEvent, Surface, Tool, ToolCategory, Verdict};
+use clampd_model::{Action, AuditEvent, Mode, Surface, Tool, ToolCategory, Verdict};
 use clampd_token::call_binding;
 use serde_json::{Map, Value};
 
@@ -194,7 +194,7 @@ impl Guard {
         }
         let Admitted { caller, meta, .. } = &admitted;
         meta.delegation.check(snapshot, &caller.agent)?;
-        let findings = self.find_in_call(tool, call)?;
+        let findings = self.find_in_call(snapshot, tool, call)?;
         let asked = Asked::about(Action::Call, &admitted, tool).with_params(&call.params);
         let decision = judge_call(snapshot, &asked, &findings);
         let event = record::begin(&admitted, snapshot, action);
@@ -216,33 +216,56 @@ impl Guard {
         })
     }
 
-    fn find_in_call(&self, tool: &Tool, call: &ToolCall) -> Result<Findings, Refusal> {
+    fn find_in_call(
+        &self,
+        snapshot: &Snapshot,
+        tool: &Tool,
+        call: &ToolCall,
+    ) -> Result<Findings, Refusal> {
         let place = |surface| Place {
             surface,
             tool: &tool.name,
             category: tool.category,
         };
-        let mut found = self.find(&place(Surface::Params), &leaves_of(&call.params))?;
+        let mut found = self.find(snapshot, &place(Surface::Params), &leaves_of(&call.params))?;
         if let Some(prompt) = &call.prompt {
-            found = found.merge(self.find(&place(Surface::Prompt), &Leaves::text(prompt))?);
+            found =
+                found.merge(self.find(snapshot, &place(Surface::Prompt), &Leaves::text(prompt))?);
         }
         for descriptor in &call.descriptor {
-            found = found.merge(self.find(&place(Surface::Descriptor), &leaves_of(descriptor))?);
+            found = found.merge(self.find(
+                snapshot,
+                &place(Surface::Descriptor),
+                &leaves_of(descriptor),
+            )?);
         }
         Ok(found)
     }
 
-    /// Looks for rules in texts; more texts than are looked at is a refusal, never a pass.
-    pub(crate) fn find(&self, place: &Place<'_>, leaves: &Leaves<'_>) -> Result<Findings, Refusal> {
+    /// Looks for rules in texts, built-in ones and the organisation's own, but for those that are
+    /// off; more texts than are looked at is a refusal, never a pass.
+    pub(crate) fn find(
+        &self,
+        snapshot: &Snapshot,
+        place: &Place<'_>,
+        leaves: &Leaves<'_>,
+    ) -> Result<Findings, Refusal> {
         if leaves.too_many() {
             return Err(ErrorCode::PayloadTooLarge.because("body has too many values"));
         }
-        Ok(self.detector().scan(place, leaves.iter()))
+        let found = self.detector().scan(place, leaves.iter());
+        let found = match snapshot.own_rules() {
+            Some(own) => found.merge(own.detector().scan(place, leaves.iter())),
+            None => found,
+        };
+        let settings = snapshot.settings();
+        Ok(found.retain(|f| settings.mode(&f.rule_id, &f.category) != Mode::Off))
     }
 
     /// Judges what a tool answered.
     pub(crate) fn find_in_response(
         &self,
+        snapshot: &Snapshot,
         tool: Option<&Tool>,
         response: &Value,
     ) -> Result<Findings, Refusal> {
@@ -251,7 +274,7 @@ impl Guard {
             tool: tool.map_or("", |t| &t.name),
             category: tool.map_or(ToolCategory::Other, |t| t.category),
         };
-        self.find(&place, &leaves_of(response))
+        self.find(snapshot, &place, &leaves_of(response))
     }
 }
 
@@ -275,6 +298,7 @@ impl JudgedCall {
             &ProxyResponse {
                 scope_granted: self.event.scope_granted.clone(),
                 degraded_stages: self.event.degraded_stages.clone(),
+                session_flags: self.event.session_flags.clone(),
                 scope_token,
                 tool_response,
                 ..response
@@ -297,7 +321,7 @@ pub(crate) fn response_of(
     ProxyResponse {
         request_id: meta.request_id.clone(),
         allowed: decision.verdict != Verdict::Deny,
-        action: decision.verdict.action(),
+        action: decision.action(),
         risk_score: decision.risk,
         scope_granted: None,
         tool_response: None,
@@ -306,7 +330,7 @@ pub(crate) fn response_of(
         matched_rules: decision.matched_rules.clone(),
         latency_ms: now.saturating_sub(meta.started) / 1_000,
         degraded_stages: Vec::new(),
-        session_flags: Vec::new(),
+        session_flags: decision.marks.clone(),
         scope_token: None,
         denial,
     }

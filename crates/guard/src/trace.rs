@@ -43,6 +43,10 @@ pub fn pipeline_lines(event: &AuditEvent) -> Vec<String> {
         "[policy] Policy evaluated: agent={agent}{dots}, action={}",
         event.policy_action.as_str()
     ));
+    if !event.session_flags.is_empty() {
+        let flags = event.session_flags.join(",");
+        lines.push(format!("[policy] Did not count: {flags}"));
+    }
     if event.policy_action != PolicyAction::Deny && event.scope_granted.is_some() {
         lines.push("[scope] Least-privilege access applied".to_owned());
     }

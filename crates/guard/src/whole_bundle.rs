@@ -8,6 +8,9 @@ use clampd_model::BUNDLE_FORMAT;
 
 use crate::{Micros, Snapshot, SnapshotError, json::parse_strict};
 
+/// The section that is dear to make ready.
+const RULES: &str = "rules";
+
 /// A whole bundle that may be put in force.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WholeBundle {
@@ -54,7 +57,20 @@ impl WholeBundle {
         };
         sections.extend(news.sections);
         let whole = Self { sections, ..news };
-        Snapshot::read_bundle(&whole.to_json()).and_then(Snapshot::of)?;
+        let mut bundle = Snapshot::read_bundle(&whole.to_json())?;
+        let rules = |of: &Self| {
+            of.sections
+                .get(RULES)
+                .and_then(|s| s.get("entries"))
+                .cloned()
+        };
+        if in_force.is_some_and(|old| rules(old) == rules(&whole))
+            && let Some(section) = &mut bundle.sections.rules
+        {
+            // They were made ready when they came, and once is enough to know that they can be.
+            section.entries.0.clear();
+        }
+        Snapshot::of(bundle)?;
         Ok(whole)
     }
 
@@ -146,6 +162,7 @@ mod tests {
         let sections = json!({
             "keys": section(json!([])), "agents": section(json!([])), "states": section(json!([])),
             "tools": section(json!([])), "policies": section(json!([])),
+            "rules": section(json!([])),
             "settings": section(json!({"block_at": 0.7, "flag_at": 0.4})),
             "jwks": section(json!({"keys": []})),
         });
@@ -165,6 +182,41 @@ mod tests {
         let killed = clampd_model::AgentId::parse("a").unwrap();
         assert_eq!(snapshot.state(&killed), clampd_model::AgentState::Killed);
         assert_eq!(WholeBundle::take_up(&new.to_json()), Ok(new));
+    }
+
+    /// A row as the bundle carries it.
+    fn rule(literal: &str, pattern: &str) -> Value {
+        json!({"id": "own-word", "name": "n", "category": "c", "severity": "high",
+               "applies_to": ["params"], "literals": [literal], "within": 40, "reach": "around", "form": "any",
+               "pattern": pattern})
+    }
+
+    #[test]
+    fn rules_that_cannot_be_looked_for_leave_the_old_bundle_in_force() {
+        let rules = |rule: Value| json!({"rules": {"revision": 4, "entries": [rule]}});
+        let old = lay(None, &whole(3)).unwrap();
+        let good = lay(Some(&old), &bundle(4, 3, rules(rule("heron", "heron")))).unwrap();
+        let mut odd = rule("heron", "heron");
+        odd["signal"] = json!("second-sight");
+        for (bad, why) in [
+            (rule("heron", "(heron"), "pattern of rule `own-word`"),
+            (odd, "`second-sight`"),
+            (json!({"id": "own-word"}), "does not parse"),
+        ] {
+            let error = lay(Some(&good), &bundle(5, 4, rules(bad))).unwrap_err();
+            assert!(error.to_string().contains(why), "{error}");
+        }
+        let snapshot = |whole: &WholeBundle, before: Option<&Snapshot>| {
+            Snapshot::after(before, Snapshot::read_bundle(&whole.to_json()).unwrap()).unwrap()
+        };
+        let first = snapshot(&good, None);
+        let states = json!({"states": {"revision": 5, "entries": []}});
+        let next = lay(Some(&good), &bundle(5, 4, states)).unwrap();
+        let second = snapshot(&next, Some(&first));
+        assert!(
+            std::ptr::eq(first.own_rules().unwrap(), second.own_rules().unwrap()),
+            "rules that stay the same are made ready once"
+        );
     }
 
     #[test]

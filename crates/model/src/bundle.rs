@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Agent, AgentId, AgentState, Policy, RiskScore, Secret, Tool};
+use crate::{Agent, AgentId, AgentState, Policy, RuleRows, Secret, Settings, Tool};
 
 /// The format this version reads and writes.
 pub const BUNDLE_FORMAT: u32 = 1;
@@ -51,6 +51,9 @@ pub struct Sections {
     /// The policies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policies: Option<Section<Vec<Policy>>>,
+    /// The rules of the organisation's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Section<RuleRows>>,
     /// The organisation's settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Section<Settings>>,
@@ -90,25 +93,6 @@ pub struct StateChange {
     pub id: AgentId,
     /// Its state, never `active`.
     pub state: AgentState,
-}
-
-/// What an organisation has set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// Calls of this risk or more are blocked.
-    pub block_at: RiskScore,
-    /// Calls of this risk or more are flagged.
-    pub flag_at: RiskScore,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            block_at: RiskScore::new(0.7),
-            flag_at: RiskScore::new(0.4),
-        }
-    }
 }
 
 /// The key with which one proxy signs micro-tokens by itself, for one epoch.

@@ -33,6 +33,11 @@ impl Surface {
         }
     }
 
+    /// The surface of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.as_str() == word)
+    }
+
     fn bit(self) -> u8 {
         1 << (self as u8)
     }

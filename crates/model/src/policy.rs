@@ -18,8 +18,8 @@ pub struct Policy {
     /// What it does to what it applies to.
     pub effect: Effect,
     /// Whether its effect is enforced.
-    #[serde(default, skip_serializing_if = "Mode::is_enforce")]
-    pub mode: Mode,
+    #[serde(default, skip_serializing_if = "PolicyMode::is_enforce")]
+    pub mode: PolicyMode,
     /// `@reason`: why, in words for the person or agent that is refused.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -46,7 +46,7 @@ pub enum Effect {
 /// Whether a policy's effect is enforced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Mode {
+pub enum PolicyMode {
     /// It decides.
     #[default]
     Enforce,
@@ -56,7 +56,7 @@ pub enum Mode {
     Monitor,
 }
 
-impl Mode {
+impl PolicyMode {
     fn is_enforce(&self) -> bool {
         *self == Self::Enforce
     }

@@ -36,6 +36,13 @@ impl Severity {
             Self::Critical => "critical",
         }
     }
+
+    /// The severity of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Low, Self::Medium, Self::High, Self::Critical]
+            .into_iter()
+            .find(|severity| severity.as_str() == word)
+    }
 }
 
 /// A risk from 0 (none) to 1 (certain), kept to three decimals so that it reads the same

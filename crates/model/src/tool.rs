@@ -86,6 +86,11 @@ impl ToolCategory {
             Self::Other => "other",
         }
     }
+
+    /// The category of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|c| c.as_str() == word)
+    }
 }
 
 /// Whether `held` gives `wanted`: the same scope, `*`, or a prefix that ends in `:*`.

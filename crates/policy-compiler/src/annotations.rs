@@ -1,7 +1,7 @@
 //! The annotations of a policy: what we know, nothing else.
 
 use cedar_policy_core::{ast, parser::Loc};
-use clampd_model::{Effect, Mode};
+use clampd_model::{Effect, PolicyMode};
 
 const REASON_BYTES_MAX: usize = 1_024;
 const SCOPE_BYTES_MAX: usize = 128;
@@ -12,7 +12,7 @@ const NAME_BYTES_MAX: usize = 64;
 pub(crate) struct Annotations {
     /// `@id`
     pub(crate) id: Option<String>,
-    pub(crate) mode: Mode,
+    pub(crate) mode: PolicyMode,
     pub(crate) reason: String,
     pub(crate) scope: Option<String>,
 }
@@ -56,11 +56,14 @@ impl Annotations {
             }
             "flag" | "monitor" => {
                 demand(value.is_empty(), "takes no value")?;
-                demand(self.mode == Mode::Enforce, "does not go with another mode")?;
+                demand(
+                    self.mode == PolicyMode::Enforce,
+                    "does not go with another mode",
+                )?;
                 self.mode = if name == "flag" {
-                    Mode::Flag
+                    PolicyMode::Flag
                 } else {
-                    Mode::Monitor
+                    PolicyMode::Monitor
                 };
             }
             "scope" => {

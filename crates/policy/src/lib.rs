@@ -10,7 +10,7 @@ mod request;
 mod ruling;
 mod value;
 
-use clampd_model::{Effect, Mode, Policy};
+use clampd_model::{Effect, Policy, PolicyMode};
 
 use crate::{expression::Evaluation, value::Value};
 pub use crate::{
@@ -46,8 +46,8 @@ pub fn evaluate<'p>(policies: &'p [Policy], request: &Request<'_>) -> Outcome<'p
             Ok(false) => {}
             Err(error) => errors.push((policy, error)),
             Ok(true) => match (policy.mode, policy.effect) {
-                (Mode::Monitor, _) => monitored.push(policy),
-                (Mode::Flag, Effect::Forbid) => flagging.push(policy),
+                (PolicyMode::Monitor, _) => monitored.push(policy),
+                (PolicyMode::Flag, Effect::Forbid) => flagging.push(policy),
                 (_, Effect::Permit) => permits.push(policy),
                 (_, Effect::Forbid) => forbids.push(policy),
             },

@@ -1,6 +1,6 @@
 //! What follows from an outcome, once annotations are heeded.
 
-use clampd_model::{Effect, Mode, Policy, scope_covers};
+use clampd_model::{Effect, Policy, PolicyMode, scope_covers};
 
 use crate::Outcome;
 
@@ -45,11 +45,11 @@ impl<'p> Outcome<'p> {
             let denial = self.determining.first();
             return Ruling::Deny(denial.map_or(Denial::NotPermitted, |p| Denial::Forbidden(p)));
         }
-        let failed = |mode: Mode| {
+        let failed = |mode: PolicyMode| {
             let mut failed = self.errors.iter().map(|(policy, _)| *policy);
             failed.find(|policy| policy.effect == Effect::Forbid && policy.mode == mode)
         };
-        if let Some(policy) = failed(Mode::Enforce) {
+        if let Some(policy) = failed(PolicyMode::Enforce) {
             return Ruling::Deny(Denial::NotEvaluated(policy));
         }
         let mut scope = tool_scope;
@@ -62,12 +62,12 @@ impl<'p> Outcome<'p> {
                 _ => {}
             }
         }
-        let permit = self.determining.iter().find(|p| p.mode == Mode::Flag);
+        let permit = self.determining.iter().find(|p| p.mode == PolicyMode::Flag);
         let flagged_by = self.flagging.first().or(permit).copied();
         Ruling::Allow(Allowance {
             by: self.determining.clone(),
             scope,
-            flagged_by: flagged_by.or_else(|| failed(Mode::Flag)),
+            flagged_by: flagged_by.or_else(|| failed(PolicyMode::Flag)),
         })
     }
 }

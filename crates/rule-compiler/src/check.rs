@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use clampd_detect::{Detector, Findings, Leaf, Place, SCAN_LIMIT, fold};
+use clampd_detect::{Detector, Findings, Leaf, Place, SCAN_LIMIT, SCAN_LIMIT_CATEGORY, fold};
 use clampd_model::{Severity, Surface, ToolCategory};
 
 use crate::{
     CompileError,
-    source::{Example, RuleSource},
+    source::{Example, RuleSource, WrittenAs},
 };
 
 /// Bytes that a literal must have.
@@ -34,6 +34,7 @@ pub fn check(rules: &[RuleSource]) -> Vec<CompileError> {
             .collect(),
         Err(e) => vec![CompileError {
             file: "rules".into(),
+            line: None,
             rule: None,
             reason: e.to_string(),
         }],
@@ -43,6 +44,7 @@ pub fn check(rules: &[RuleSource]) -> Vec<CompileError> {
 fn refuse(rule: &RuleSource, reason: String) -> CompileError {
     CompileError {
         file: rule.file.clone(),
+        line: Some(rule.line),
         rule: Some(rule.id.clone()),
         reason,
     }
@@ -67,8 +69,13 @@ fn shape(source: &RuleSource) -> Vec<String> {
             ));
         }
     }
-    if rule.id == SCAN_LIMIT {
-        wrong.push(format!("`{SCAN_LIMIT}` is the scan's own"));
+    for (name, reserved) in [
+        (&rule.id, SCAN_LIMIT),
+        (&rule.category, SCAN_LIMIT_CATEGORY),
+    ] {
+        if name == reserved {
+            wrong.push(format!("`{reserved}` is the scan's own"));
+        }
     }
     if source.why.trim().is_empty() {
         wrong.push("it must say why".to_owned());
@@ -79,7 +86,8 @@ fn shape(source: &RuleSource) -> Vec<String> {
     if rule.applies_to.iter().next().is_none() {
         wrong.push("`applies_to` must name a surface".to_owned());
     }
-    if source.should_match.is_empty() || source.should_not_match.is_empty() {
+    let is_rule = source.written_as == WrittenAs::Rule;
+    if is_rule && (source.should_match.is_empty() || source.should_not_match.is_empty()) {
         wrong.push("it must have an example of each kind".to_owned());
     }
     if rule.literals.is_empty() && rule.signal.is_none() {

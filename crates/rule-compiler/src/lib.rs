@@ -2,24 +2,33 @@
 //!
 //! [`compile_dir`] reads a folder of TOML files, refuses what is wrong with the file, the rule
 //! and the text named, and has every example judged by `detect`, the engine that runs in the
-//! proxy. [`emit`] writes the rules as Rust source. What the rules say is `rules/`'s.
+//! proxy. [`emit`] writes the rules as Rust source. [`compile_own`] does the same for a file of an
+//! organisation's own. What the rules say is `rules/`'s.
 
 mod check;
 mod emit;
+mod own;
 mod source;
 
 use std::path::{Path, PathBuf};
 
 pub use check::check;
 pub use emit::emit;
-pub use source::{CallExample, Example, RuleSource, parse};
+pub use own::{Cost, FILE_BYTES_MAX, compile_own};
+pub use source::{CallExample, Example, RuleSource, WrittenAs, parse};
 
 /// Why rules are refused: the file, the rule and the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}: {}{reason}", rule.as_ref().map(|rule| format!("rule `{rule}`: ")).unwrap_or_default())]
+#[error(
+    "{file}:{} {}{reason}",
+    line.map(|line| format!("{line}:")).unwrap_or_default(),
+    rule.as_ref().map(|rule| format!("rule `{rule}`: ")).unwrap_or_default()
+)]
 pub struct CompileError {
     /// The file, relative to the folder.
     pub file: String,
+    /// The line that the rule begins at, from 1.
+    pub line: Option<usize>,
     /// The rule's id, where one is at fault.
     pub rule: Option<String>,
     /// What is wrong and what was wanted.
@@ -34,6 +43,7 @@ pub fn compile_dir(dir: &Path) -> Result<Vec<RuleSource>, Vec<CompileError>> {
     let files = files(dir).map_err(|e| {
         vec![CompileError {
             file: dir.display().to_string(),
+            line: None,
             rule: None,
             reason: e.to_string(),
         }]
@@ -53,6 +63,7 @@ pub fn compile_dir(dir: &Path) -> Result<Vec<RuleSource>, Vec<CompileError>> {
             },
             Err(e) => errors.push(CompileError {
                 file,
+                line: None,
                 rule: None,
                 reason: e.to_string(),
             }),

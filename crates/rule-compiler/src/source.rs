@@ -1,9 +1,13 @@
 //! A rule as its author writes it.
 
+mod keywords;
+
 use clampd_detect::{Form, Reach, Rule, Signal, ToolSet, Words, fold};
 use clampd_model::{Severity, Surface, SurfaceSet, ToolCategory};
 use serde::Deserialize;
+use toml::Spanned;
 
+use self::keywords::KeywordsToml;
 use crate::CompileError;
 
 /// A rule with its prose and examples.
@@ -11,6 +15,10 @@ use crate::CompileError;
 pub struct RuleSource {
     /// The file that it stands in.
     pub file: String,
+    /// The line that it begins at, from 1.
+    pub line: usize,
+    /// How it is written there.
+    pub written_as: WrittenAs,
     /// Its id, as in [`RuleSource::rule`].
     pub id: String,
     /// What runs.
@@ -27,6 +35,15 @@ pub struct RuleSource {
     pub should_not_match: Vec<Example>,
     /// Texts that it ought to find and does not yet.
     pub known_misses: Vec<Example>,
+}
+
+/// How a rule is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrittenAs {
+    /// In full, with examples of each kind.
+    Rule,
+    /// As a list of words, which are their own examples.
+    Keywords,
 }
 
 /// A text and where it stands: a bare text stands on each surface of the rule.
@@ -67,7 +84,9 @@ impl Example {
 struct FileToml {
     category: String,
     #[serde(default)]
-    rule: Vec<RuleToml>,
+    rule: Vec<Spanned<RuleToml>>,
+    #[serde(default)]
+    keywords: Vec<Spanned<KeywordsToml>>,
 }
 
 #[derive(Deserialize)]
@@ -144,20 +163,33 @@ pub fn parse(
     text: &str,
     read_list: &dyn Fn(&str) -> Result<String, String>,
 ) -> Result<Vec<RuleSource>, Vec<CompileError>> {
-    let refuse = |rule: Option<&str>, reason: String| CompileError {
-        file: file.to_owned(),
-        rule: rule.map(str::to_owned),
-        reason,
-    };
-    let parsed: FileToml = toml::from_str(text).map_err(|e| vec![refuse(None, e.to_string())])?;
+    let parsed: FileToml = toml::from_str(text).map_err(|e| {
+        vec![CompileError {
+            file: file.to_owned(),
+            line: None,
+            rule: None,
+            reason: e.to_string(),
+        }]
+    })?;
     let mut rules = Vec::new();
     let mut errors = Vec::new();
     for rule in parsed.rule {
+        let place = Place::of(file, text, rule.span().start, &parsed.category);
+        let rule = rule.into_inner();
         let id = rule.id.clone();
-        match rule.resolve(file, &parsed.category, read_list) {
+        match rule.resolve(&place, read_list) {
             Ok(rule) => rules.push(rule),
-            Err(reason) => errors.push(refuse(Some(&id), reason)),
+            Err(reason) => errors.push(CompileError {
+                file: file.to_owned(),
+                line: Some(place.line),
+                rule: Some(id),
+                reason,
+            }),
         }
+    }
+    for keywords in parsed.keywords {
+        let place = Place::of(file, text, keywords.span().start, &parsed.category);
+        rules.push(keywords.into_inner().resolve(&place));
     }
     if errors.is_empty() {
         Ok(rules)
@@ -166,11 +198,28 @@ pub fn parse(
     }
 }
 
+/// Where a rule stands.
+struct Place<'f> {
+    file: &'f str,
+    line: usize,
+    category: &'f str,
+}
+
+impl<'f> Place<'f> {
+    fn of(file: &'f str, text: &str, start: usize, category: &'f str) -> Self {
+        let before = text.as_bytes().iter().take(start);
+        Self {
+            file,
+            line: 1 + before.filter(|byte| **byte == b'\n').count(),
+            category,
+        }
+    }
+}
+
 impl RuleToml {
     fn resolve(
         self,
-        file: &str,
-        category: &str,
+        place: &Place<'_>,
         read_list: &dyn Fn(&str) -> Result<String, String>,
     ) -> Result<RuleSource, String> {
         let mut literals = self.literals;
@@ -196,12 +245,14 @@ impl RuleToml {
         };
         let set = |tools: Vec<ToolCategory>| tools.into_iter().collect::<ToolSet>();
         Ok(RuleSource {
-            file: file.to_owned(),
+            file: place.file.to_owned(),
+            line: place.line,
+            written_as: WrittenAs::Rule,
             id: self.id.clone(),
             rule: Rule {
                 id: self.id.into(),
                 name: self.name.into(),
-                category: category.to_owned().into(),
+                category: place.category.to_owned().into(),
                 severity: self.severity,
                 applies_to: self.applies_to.into_iter().collect::<SurfaceSet>(),
                 literals: literals.iter().collect(),

@@ -42,7 +42,7 @@ fn refuses(what: &str, with: &str, reason: &str) {
     assert!(
         errors
             .iter()
-            .any(|error| error.starts_with("sql.toml: ") && error.contains(reason)),
+            .any(|error| error.starts_with("sql.toml:") && error.contains(reason)),
         "wanted `{reason}`, got {errors:?}"
     );
 }

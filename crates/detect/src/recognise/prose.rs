@@ -171,7 +171,7 @@ fn is_vowel_sign(c: char) -> bool {
 }
 
 /// Letters of scripts that are written without spaces.
-fn is_unspaced(c: char) -> bool {
+pub(super) fn is_unspaced(c: char) -> bool {
     matches!(c, '\u{0e00}'..='\u{0eff}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}'
         | '\u{ac00}'..='\u{d7a3}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}')
 }

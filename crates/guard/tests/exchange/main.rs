@@ -9,6 +9,7 @@
 mod alike;
 mod models;
 mod policies;
+mod risk;
 mod routes;
 mod scene;
 

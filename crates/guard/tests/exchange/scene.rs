@@ -135,6 +135,19 @@ impl Scene {
         }
     }
 
+    /// The scene with more settings and rules of the organisation's own.
+    pub(crate) fn set(self, settings: &Value, rules: &Value) -> Self {
+        let mut bundle = bundle(&["dead"], NOW / 1_000_000 + 3600, &base());
+        let entries = bundle["sections"]["settings"]["entries"].as_object_mut();
+        let more = settings.as_object().unwrap().clone();
+        entries.unwrap().extend(more);
+        bundle["sections"]["rules"]["entries"] = rules.clone();
+        Self {
+            snapshot: Some(read(&bundle)),
+            ..self
+        }
+    }
+
     pub(crate) fn without_bundle(self) -> Self {
         Self {
             snapshot: None,
@@ -173,10 +186,22 @@ impl Scene {
 
     /// The headers of an honest request.
     pub(crate) fn headers(&self) -> Vec<(&'static str, String)> {
+        self.headers_of("scout")
+    }
+
+    /// The headers of an honest request of that agent.
+    pub(crate) fn headers_of(&self, agent: &str) -> Vec<(&'static str, String)> {
         vec![
             ("x-ag-key", "ag_test_acme".to_owned()),
-            ("authorization", format!("Bearer {}", jwt("scout"))),
+            ("authorization", format!("Bearer {}", jwt(agent))),
         ]
+    }
+
+    /// What that agent gets for a POST.
+    pub(crate) fn post_as(&self, agent: &str, path: &str, body: &Value) -> Value {
+        let body = body.to_string();
+        let headers = self.headers_of(agent);
+        self.send("POST", path, headers, body.as_bytes()).1
     }
 
     pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
@@ -342,6 +367,15 @@ fn snapshot(killed: &[&str], expires_at: u64) -> Snapshot {
 }
 
 fn snapshot_with(killed: &[&str], expires_at: u64, policies: &Value) -> Snapshot {
+    read(&bundle(killed, expires_at, policies))
+}
+
+fn read(bundle: &Value) -> Snapshot {
+    let bundle = Snapshot::read_bundle(bundle.to_string().as_bytes()).unwrap();
+    Snapshot::of(bundle).unwrap()
+}
+
+fn bundle(killed: &[&str], expires_at: u64, policies: &Value) -> Value {
     let agent = |id: &str, org: &str| {
         let key = sha256_hex(format!("ags_{id}").as_bytes());
         json!({"id": id, "name": id, "org_id": org, "scopes": ["db:*", "file:read"],
@@ -358,7 +392,7 @@ fn snapshot_with(killed: &[&str], expires_at: u64, policies: &Value) -> Snapshot
         .chain([json!({"id": "asleep", "state": "suspended"})])
         .collect();
     let section = |entries: Value| json!({"revision": 1, "entries": entries});
-    let bundle = json!({
+    json!({
         "format": 1, "org_id": "acme", "revision": 1, "since": 0, "issued_at": 1,
         "expires_at": expires_at,
         "sections": {
@@ -374,11 +408,10 @@ fn snapshot_with(killed: &[&str], expires_at: u64, policies: &Value) -> Snapshot
                 tool("shell.exec", "shell:exec", "shell"),
             ])),
             "policies": section(policies.clone()),
+            "rules": section(json!([])),
             "settings": section(json!({"block_at": 0.7, "flag_at": 0.4})),
             "local_mint": section(json!({"key_id": "local.p.1", "key": "k"})),
             "jwks": section(json!({"keys": []})),
         },
-    });
-    let bundle = Snapshot::read_bundle(bundle.to_string().as_bytes()).unwrap();
-    Snapshot::of(bundle).unwrap()
+    })
 }

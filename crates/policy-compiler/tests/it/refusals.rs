@@ -1,6 +1,6 @@
 //! What cannot be put in force is refused, with its place.
 
-use clampd_model::{Effect, Mode};
+use clampd_model::{Effect, PolicyMode};
 use clampd_policy_compiler::TEXT_BYTES_MAX;
 
 use crate::COMPILER;
@@ -164,10 +164,10 @@ fn annotations_reach_the_compact_form() {
     };
     assert_eq!(
         (first.effect, first.mode, first.reason.as_str()),
-        (Effect::Permit, Mode::Flag, "why")
+        (Effect::Permit, PolicyMode::Flag, "why")
     );
     assert_eq!(first.scope.as_deref(), Some("db:read"));
-    assert_eq!(second.mode, Mode::Monitor);
+    assert_eq!(second.mode, PolicyMode::Monitor);
     let json = serde_json::to_string(&policies).unwrap();
     let again: Vec<clampd_model::Policy> = serde_json::from_str(&json).unwrap();
     assert_eq!(again, policies);

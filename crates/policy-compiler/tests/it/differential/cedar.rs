@@ -9,7 +9,7 @@ use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId,
     PolicySet, Request as CedarRequest, RestrictedExpression as Value, Schema,
 };
-use clampd_model::{Effect, Mode, Policy};
+use clampd_model::{Effect, Policy, PolicyMode};
 use clampd_policy::Request;
 use clampd_policy_compiler::SCHEMA_TEXT;
 use serde_json::Value as Json;
@@ -42,8 +42,8 @@ impl Reference {
                 .policy(&PolicyId::new(format!("policy{at}")))
                 .unwrap();
             let named = source.new_id(PolicyId::new(&policy.id));
-            let is_advisory = policy.mode == Mode::Monitor
-                || (policy.mode == Mode::Flag && policy.effect == Effect::Forbid);
+            let is_advisory = policy.mode == PolicyMode::Monitor
+                || (policy.mode == PolicyMode::Flag && policy.effect == Effect::Forbid);
             if is_advisory {
                 advisory.push(PolicySet::from_policies([named]).unwrap());
             } else {
