@@ -51,7 +51,22 @@ fn opens(byte: u8) -> bool {
 /// Soft line breaks gone and `=XX` resolved, when there are at least three escapes.
 pub(super) fn quoted_printable(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
-    let escape = |at: usize| bytes.get(at + 1..at + 3).and_then(hex_byte);
+    let byte = |at: usize| {
+        let [b'=', digits @ ..] = bytes.get(at..at + 3)? else {
+            return None;
+        };
+        hex_byte(digits)
+    };
+    // A value behind an equals sign is no escape: those stand for signs that are written, or for
+    // the bytes of one character side by side.
+    let is_part = |at: usize| byte(at).is_some_and(|value| !value.is_ascii());
+    let escape = |at: usize| {
+        byte(at).filter(|value| match value {
+            b' '..=b'~' | b'\t' | b'\n' | b'\r' => true,
+            0x80.. => is_part(at + 3) || at.checked_sub(3).is_some_and(is_part),
+            _ => false,
+        })
+    };
     let signs = || {
         bytes
             .iter()
@@ -336,5 +351,8 @@ mod tests {
         let said = quoted_printable("=69=67=6Eore=\n all").unwrap();
         assert_eq!(said, "ignore all");
         assert_eq!(quoted_printable("a=1&b=22"), None);
+        assert_eq!(quoted_printable("a=ab1 b=9c c=0f1 d=e4"), None);
+        let said = quoted_printable("=C3=A9t=C3=A9 x=ab").unwrap();
+        assert_eq!(said, "été x=ab");
     }
 }

@@ -80,7 +80,7 @@ fn found_naively(rules: &[Rule], text: &str) -> Found {
                     let there = regex.find_at(text, from);
                     let there = there.filter(|there| match rule.before {
                         0 => there.start() == start,
-                        _ => there.end() <= end + WINDOW_BYTES,
+                        _ => there.start() <= start && there.end() <= end + WINDOW_BYTES,
                     });
                     if let Some(there) = there.filter(|_| start >= done) {
                         matches.push(there.start());

@@ -117,7 +117,7 @@ impl Pattern {
             return None;
         }
         let found = self.regex.find_at(text.get(..to)?, from)?;
-        Some((found.start(), found.end()))
+        (found.start() <= start).then(|| (found.start(), found.end()))
     }
 }
 
