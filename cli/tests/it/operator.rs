@@ -14,7 +14,7 @@ when { resource.name like \"database.*\" && context.risk.greaterThan(decimal(\"0
 fn policies_are_pushed_listed_shown_and_deleted() {
     let scene = Scene::new();
     let clampd = scene.admin();
-    let file = clampd.file("no-writes.cedar", NO_WRITES.to_owned());
+    let file = clampd.file("no-writes.cedar", NO_WRITES);
     let said = clampd.ok(&["policy", "push", file.to_str().unwrap()]);
     assert!(said.contains("no-writes is in force, 1 policies"), "{said}");
     let listed = clampd.ok(&["policy", "list"]);
@@ -26,7 +26,7 @@ fn policies_are_pushed_listed_shown_and_deleted() {
     clampd.ok(&["policy", "delete", "no-writes"]);
     let said = clampd.run(&["policy", "delete", "no-writes"]).refused(1);
     assert!(said.contains("policy_not_found"), "{said}");
-    let file = clampd.file("broken.cedar", "permit (principal, action);".to_owned());
+    let file = clampd.file("broken.cedar", "permit (principal, action);");
     let said = clampd
         .run(&["policy", "push", file.to_str().unwrap()])
         .refused(1);
@@ -42,7 +42,7 @@ fn a_file_of_policies_is_checked_and_tried_without_a_control_plane() {
     let clampd = scene
         .admin()
         .with("CLAMPD_DASHBOARD_URL", "http://127.0.0.1:9");
-    let good = clampd.file("no-writes.cedar", NO_WRITES.to_owned());
+    let good = clampd.file("no-writes.cedar", NO_WRITES);
     let bad = clampd.file("bad.cedar", NO_WRITES.replace("risk", "rsik"));
     let said = clampd.ok(&["policy", "check", good.to_str().unwrap()]);
     assert!(said.contains("1 policies, all well"), "{said}");

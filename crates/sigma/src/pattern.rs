@@ -22,13 +22,14 @@ pub(crate) fn meaning(pattern: &str, flags: &str) -> Meaning {
     } else {
         format!("(?{flags}){trimmed}")
     };
+    // The engine's reader comes first: what the other reads depends on how it was built.
+    let folded = format!("(?i{flags}){trimmed}");
+    if regex_lite::Regex::new(&folded).is_err() {
+        return lost("it cannot be read by the engine");
+    }
     let Ok(read) = regex_syntax::Parser::new().parse(&flagged) else {
         return lost("it cannot be read");
     };
-    let folded = format!("(?i{flags}){trimmed}");
-    if regex_lite::Regex::new(&folded).is_err() {
-        return lost("it uses what the engine does not have");
-    }
     let Some(words) = needed(&read).filter(|words| words.len() <= WORDS_MAX) else {
         return lost("no word must be there wherever it matches");
     };

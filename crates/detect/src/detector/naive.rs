@@ -1,6 +1,12 @@
 //! The scan as its rules define it, without finders, windows and order: what the quick one must
 //! agree with.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic in a test is a failed promise"
+)]
+
 use std::collections::BTreeMap;
 
 use clampd_model::{Decodings, Severity, Surface, SurfaceSet};

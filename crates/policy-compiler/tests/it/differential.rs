@@ -34,6 +34,7 @@ struct Tally {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the tally is what a long run is for")]
 fn decisions_and_reasons_are_cedars() {
     let cases = std::env::var("POLICY_DIFF_CASES").ok();
     let cases = cases.map_or(CASES, |text| text.parse().unwrap());
@@ -88,7 +89,7 @@ fn compare(
 ) {
     let question = question(random);
     // The schema is asked now and then, to see that requests are as it says.
-    let is_checked = tally.cases % 50 == 0;
+    let is_checked = tally.cases.is_multiple_of(50);
     question.with_request(0, |request| {
         let outcome = evaluate(policies, request);
         let ids = |policies: &mut dyn Iterator<Item = &&Policy>| -> BTreeSet<String> {
