@@ -123,6 +123,10 @@ fmt: ## Format the sources
 rules-doc: ## Write docs/rules.md from the rules
 	@cargo run --quiet -p clampd-cli -- rules doc rules > target/rules.md && mv target/rules.md docs/rules.md
 
+.PHONY: openapi-doc
+openapi-doc: ## Write docs/openapi.json from the control plane's routes
+	@cargo run --quiet -p clampd-control-plane -- openapi > target/openapi.json && mv target/openapi.json docs/openapi.json
+
 ##@ Shipping
 .PHONY: release
 release: export CC_x86_64_unknown_linux_musl = musl-gcc

@@ -23,6 +23,8 @@ pub enum Command {
     Init(OrganisationArguments),
     /// Adds an organisation to a database that exists and prints its first keys.
     AddOrg(OrganisationArguments),
+    /// Prints the OpenAPI document.
+    Openapi,
     /// Serves until SIGTERM or SIGINT.
     Serve(ServeArguments),
 }

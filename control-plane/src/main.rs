@@ -37,6 +37,10 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Init(new) => print(&organisation(new, service::initialise)?),
         Command::AddOrg(new) => print(&organisation(new, service::add_organisation)?),
+        Command::Openapi => {
+            let text = clampd_control_plane::openapi()?;
+            Ok(writeln!(std::io::stdout(), "{text}")?)
+        }
         Command::Serve(arguments) => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .enable_all()

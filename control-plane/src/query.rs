@@ -26,7 +26,7 @@ pub(crate) const SQL_BYTES_MAX: usize = 16 * 1024;
 const QUERIES_MAX: usize = 2;
 
 /// An answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub(crate) struct Answer {
     pub(crate) columns: Vec<String>,
     pub(crate) rows: Vec<Vec<Value>>,

@@ -193,6 +193,9 @@ async fn tidy(service: Arc<Service>) {
         if let Err(error) = service.store.purge_spent_tokens(now).await {
             tracing::warn!(%error, "cannot forget expired tokens");
         }
+        if let Err(error) = service.store.purge_idempotency(now).await {
+            tracing::warn!(%error, "cannot forget old answers");
+        }
         if let Err(error) = service.store.begin_mint_epoch(clock::mint_epoch(now)).await {
             tracing::warn!(%error, "cannot begin an epoch");
         }

@@ -16,6 +16,7 @@ mod changes;
 mod credentials;
 mod database;
 mod founding;
+mod idempotency;
 mod keys;
 mod migrations;
 mod orders;
@@ -39,13 +40,14 @@ use std::{
 use tokio::sync::oneshot;
 
 pub(crate) use self::{
-    agents::{AgentPatch, AgentRecord, NewAgent, NewCredential},
+    agents::{AgentPatch, AgentRecord, AgentsWanted, NewAgent, NewCredential},
     audit::{AUDIT_COLUMNS, AuditRow, Ingested, TrailCheck, TrailSpan},
     automatic_kill::AutomaticKill,
     bundle::{BundleRequest, jwks},
     changes::Changes,
     database::Database,
     founding::{add_to as add_organisation, initialise},
+    idempotency::{Attempt, ChosenKey},
     keys::{KeyRecord, NewKey},
     orders::StateOrder,
     organisations::SigningKeys,

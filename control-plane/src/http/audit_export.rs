@@ -25,7 +25,7 @@ const PAGE_EVENTS: u32 = 50;
 /// What the first line of a JSONL export says that it is.
 const EXPORT: &str = "clampd-audit-v1";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Format {
     #[default]
@@ -33,8 +33,9 @@ enum Format {
     Csv,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Export {
     #[serde(default)]
     format: Format,
@@ -42,6 +43,16 @@ pub(super) struct Export {
     after: u64,
 }
 
+/// The trail as a file, with what proves it.
+#[utoipa::path(
+    get,
+    path = "/v1/audit/export",
+    operation_id = "audit_export",
+    tag = "audit",
+    security(("key" = ["auditor"])),
+    params(Export),
+    responses((status = 200, description = "The events.", content((String = "application/x-ndjson"), (String = "text/csv")))),
+)]
 pub(super) async fn export(
     Auditor(key): Auditor,
     State(app): State<App>,

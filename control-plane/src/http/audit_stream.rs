@@ -31,12 +31,25 @@ const PAGE_EVENTS: u32 = 50;
 /// Between signs of life, and between looks whether the key is still good.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Follow {
     after: Option<u64>,
 }
 
+/// The trail as it grows.
+#[utoipa::path(
+    get,
+    path = "/v1/audit/stream",
+    operation_id = "audit_follow",
+    tag = "audit",
+    security(("key" = ["auditor"])),
+    params(Follow, ("last-event-id" = Option<u64>, Header, description = "Goes on after that event")),
+    responses(
+        (status = 200, description = "Server-sent events, as they come.", body = String, content_type = "text/event-stream"),
+    ),
+)]
 pub(super) async fn follow(
     Auditor(key): Auditor,
     State(app): State<App>,

@@ -13,7 +13,7 @@ use super::{
 use crate::clock;
 
 /// An agent as it is kept, without its credential.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub(crate) struct AgentRecord {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -67,6 +67,17 @@ pub(crate) struct AgentPatch {
     pub(crate) groups: Option<Vec<String>>,
     pub(crate) purpose: Option<String>,
     pub(crate) framework: Option<String>,
+}
+
+/// Which agents are wanted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AgentsWanted {
+    pub(crate) state: Option<AgentState>,
+    pub(crate) delegated_by: Option<String>,
+    /// Only those whose id comes after this one.
+    pub(crate) after: String,
+    /// At most so many; all where it is not said.
+    pub(crate) entries_max: Option<u32>,
 }
 
 const AGENT_COLUMNS: &str = "id, name, org_id, state, state_reason, scopes, agent_groups, purpose, \
@@ -165,12 +176,26 @@ impl Store {
     }
 
     /// The organisation's agents, by id.
-    pub(crate) async fn agents(&self, org_id: String) -> Result<Vec<AgentRecord>, StoreError> {
+    pub(crate) async fn agents(
+        &self,
+        org_id: String,
+        wanted: AgentsWanted,
+    ) -> Result<Vec<AgentRecord>, StoreError> {
         self.read(move |connection| {
-            let sql =
-                format!("SELECT {AGENT_COLUMNS} FROM cp_agents WHERE org_id = ?1 ORDER BY id");
+            let sql = format!(
+                "SELECT {AGENT_COLUMNS} FROM cp_agents
+                 WHERE org_id = ?1 AND id > ?2 AND state = coalesce(?3, state)
+                     AND coalesce(delegated_by, '') = coalesce(?4, delegated_by, '')
+                 ORDER BY id LIMIT ?5"
+            );
             let mut statement = connection.prepare_cached(&sql)?;
-            let mut rows = statement.query([&org_id])?;
+            let mut rows = statement.query((
+                &org_id,
+                &wanted.after,
+                wanted.state.map(AgentState::as_str),
+                &wanted.delegated_by,
+                wanted.entries_max.map_or(i64::MAX, i64::from),
+            ))?;
             let mut agents = Vec::new();
             while let Some(row) = rows.next()? {
                 agents.push(AgentRecord::read(row)?);

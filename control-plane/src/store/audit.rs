@@ -35,7 +35,7 @@ use crate::clock;
 const RISK_WEIGHT: f64 = 0.2;
 
 /// What became of a batch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(crate) struct Ingested {
     /// Events that are in the trail now and were not before.
     pub(crate) accepted: usize,

@@ -14,7 +14,7 @@ use super::{
 use crate::clock;
 
 /// When an agent is killed without anyone's order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AutomaticKill {
     /// After this many calls that were blocked.

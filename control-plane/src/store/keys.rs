@@ -12,7 +12,7 @@ use super::{
 use crate::{access::Role, clock, random};
 
 /// A key as it is kept and listed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub(crate) struct KeyRecord {
     pub(crate) id: String,
     #[serde(skip)]

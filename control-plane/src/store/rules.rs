@@ -24,11 +24,12 @@ pub(crate) struct CompiledFile {
 }
 
 /// A file of rules as it is kept.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub(crate) struct RuleFileRecord {
     pub(crate) name: String,
     pub(crate) source: String,
     #[serde(serialize_with = "ids")]
+    #[schema(value_type = Vec<String>)]
     pub(crate) rules: Vec<RuleRow>,
     pub(crate) updated_at: u64,
     #[serde(skip)]

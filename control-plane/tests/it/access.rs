@@ -8,7 +8,7 @@ use crate::{client::Client, scene::Scene};
 pub(crate) struct Route {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
-    roles: &'static [&'static str],
+    pub(crate) roles: &'static [&'static str],
 }
 
 const READERS: &[&str] = &["admin", "operator", "auditor"];

@@ -48,6 +48,7 @@ impl Answer {
 pub(crate) struct Client {
     url: String,
     authorization: String,
+    header: Option<(String, String)>,
     agent: ureq::Agent,
 }
 
@@ -61,7 +62,16 @@ impl Client {
         Self {
             url,
             authorization,
+            header: None,
             agent: config.into(),
+        }
+    }
+
+    /// The same, with a header in every request.
+    pub(crate) fn with(&self, name: &str, value: &str) -> Self {
+        Self {
+            header: Some((name.to_owned(), value.to_owned())),
+            ..self.clone()
         }
     }
 
@@ -144,6 +154,9 @@ impl Client {
             .uri(format!("{}{path}", self.url));
         if !self.authorization.is_empty() {
             request = request.header("authorization", &self.authorization);
+        }
+        if let Some((name, value)) = &self.header {
+            request = request.header(name, value);
         }
         if let Some(content_type) = content_type {
             request = request.header("content-type", content_type);

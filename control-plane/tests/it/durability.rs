@@ -36,7 +36,9 @@ fn an_acknowledged_event_survives_a_process_that_is_killed_and_the_chain_is_neve
                     (0..)
                         .map(|batch| batch_of(round, client, batch))
                         .take_while(|ids| is_taken(&proxy, ids))
-                        .inspect(|_| drop(taken.fetch_add(1, Ordering::Relaxed)))
+                        .inspect(|_| {
+                            taken.fetch_add(1, Ordering::Relaxed);
+                        })
                         .collect::<Vec<_>>()
                 })
             };

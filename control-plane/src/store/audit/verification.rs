@@ -16,7 +16,7 @@ use crate::store::{Store, StoreError, sql::Connection, sql_integer};
 const PAGE_EVENTS: usize = 500;
 
 /// What a walk along the chain found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(crate) struct TrailCheck {
     /// Whether every event is there and as it was written, up to the one that is signed as the last.
     pub(crate) valid: bool,
