@@ -1,16 +1,25 @@
-//! What the process is told: by flags, by environment.
+//! What the process is told: by flags, by environment, by a file; the first of them that says it
+//! decides.
+
+mod file;
 
 use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
-use crate::store::{Database, Postgres};
+use crate::{
+    store::{Database, Postgres},
+    tls::TlsFiles,
+};
 
 /// The control plane: agents, tokens, bundles, kills and audit over REST.
 #[derive(Debug, Parser)]
 #[command(name = "clampd-control-plane", version)]
 pub struct Arguments {
+    /// A file in TOML that says what flags and environment do not, by the names of the flags.
+    #[arg(long, env = "CLAMPD_CONFIG", value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -33,12 +42,7 @@ pub enum Command {
 #[derive(Clone, Default, Args)]
 pub struct StorageArguments {
     /// The directory that holds the database and, unless the environment gives one, the master key.
-    #[arg(
-        long,
-        env = "CLAMPD_DATA",
-        value_name = "DIR",
-        required_unless_present = "database_url"
-    )]
+    #[arg(long, env = "CLAMPD_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// A PostgreSQL server to keep everything in, in place of the directory's own database.
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
@@ -113,6 +117,33 @@ pub struct ServeArguments {
     #[arg(long, env = "CLAMPD_QUERY_TIMEOUT_MS", default_value_t = 2_000,
           value_parser = clap::value_parser!(u64).range(10..=60_000))]
     pub query_timeout_ms: u64,
+    /// The service's certificate in PEM, with those up to a root; TLS is spoken with it.
+    #[arg(
+        long,
+        env = "CLAMPD_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key"
+    )]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of the certificate in PEM.
+    #[arg(
+        long,
+        env = "CLAMPD_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    pub tls_key: Option<PathBuf>,
+    /// Certificates in PEM: clients must present one that is signed by one of them.
+    #[arg(
+        long,
+        env = "CLAMPD_TLS_CLIENT_CA",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Says whether everything that is configured can be used, and ends.
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// The service's settings, as used.
@@ -122,6 +153,8 @@ pub struct Settings {
     pub bundle_validity_seconds: u64,
     /// How long one audit query may run.
     pub query_timeout: Duration,
+    /// What TLS is made of; plain HTTP is spoken without.
+    pub tls: Option<TlsFiles>,
 }
 
 impl From<&ServeArguments> for Settings {
@@ -129,6 +162,15 @@ impl From<&ServeArguments> for Settings {
         Self {
             bundle_validity_seconds: arguments.bundle_validity_seconds,
             query_timeout: Duration::from_millis(arguments.query_timeout_ms),
+            tls: arguments
+                .tls_cert
+                .clone()
+                .zip(arguments.tls_key.clone())
+                .map(|(certificate, key)| TlsFiles {
+                    certificate,
+                    key,
+                    client_ca: arguments.tls_client_ca.clone(),
+                }),
         }
     }
 }
@@ -138,6 +180,7 @@ impl Default for Settings {
         Self {
             bundle_validity_seconds: 3_600,
             query_timeout: Duration::from_secs(2),
+            tls: None,
         }
     }
 }

@@ -14,6 +14,7 @@ mod random;
 mod seal;
 pub mod service;
 pub mod store;
+pub mod tls;
 mod tokens;
 
 pub use http::openapi;

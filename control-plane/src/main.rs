@@ -12,19 +12,17 @@ use clampd_control_plane::{
     service,
     store::FirstKeys,
 };
-use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_env("CLAMPD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
-    match run(arguments) {
+    match Arguments::read().and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -40,6 +38,11 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Openapi => {
             let text = clampd_control_plane::openapi()?;
             Ok(writeln!(std::io::stdout(), "{text}")?)
+        }
+        Command::Serve(arguments) if arguments.check => {
+            service::check(&arguments.storage, &Settings::from(&arguments))?;
+            tracing::info!("everything that is configured can be used");
+            Ok(())
         }
         Command::Serve(arguments) => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -66,12 +69,19 @@ async fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
     // Listened for before the first request, so that none is missed.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let settings = Settings::from(arguments);
     let running = service::start(&arguments.storage, arguments.listen, settings).await?;
     tracing::info!(address = %running.address, "serving");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => match running.reload_tls() {
+                Ok(()) => tracing::info!("certificates were read again"),
+                Err(error) => tracing::error!("the old certificates stay in force: {error:#}"),
+            },
+        }
     }
     tracing::info!("stopping");
     running.stop().await

@@ -25,6 +25,7 @@ use crate::{
     query::Queries,
     seal::MasterKey,
     store::{self, Closed, FirstKeys, SigningKeys, Store, StoreError},
+    tls::Tls,
 };
 
 /// Between looks at what has expired.
@@ -106,12 +107,22 @@ pub fn add_organisation(
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    tls: Option<Arc<Tls>>,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
     closed: Closed,
 }
 
 impl Running {
+    /// Reads the certificate, its key and the clients' roots again. What cannot be used leaves the
+    /// old ones in force; connections that are open go on as they are.
+    ///
+    /// # Errors
+    /// When a file cannot be used.
+    pub fn reload_tls(&self) -> anyhow::Result<()> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.reload())
+    }
+
     /// Ends the service: long polls are answered at once, other requests may finish.
     ///
     /// # Errors
@@ -132,6 +143,17 @@ impl Running {
     }
 }
 
+/// Whether the service could start: the files can be read, the database answers, and what is sealed
+/// in it opens with the master key. Nothing is changed, and a service that runs is not disturbed.
+///
+/// # Errors
+/// Says what cannot be used.
+pub fn check(storage: &StorageArguments, settings: &Settings) -> anyhow::Result<()> {
+    settings.tls.clone().map(Tls::load).transpose()?;
+    let (database, master) = (storage.database()?, MasterKey::load(storage)?);
+    store::check(&database, &master).context("opening the database")
+}
+
 /// Starts the service.
 ///
 /// # Errors
@@ -141,6 +163,12 @@ pub async fn start(
     listen: SocketAddr,
     settings: Settings,
 ) -> anyhow::Result<Running> {
+    let tls = settings
+        .tls
+        .clone()
+        .map(Tls::load)
+        .transpose()?
+        .map(Arc::new);
     let (database, master) = (storage.database()?, MasterKey::load(storage)?);
     let opening = tokio::task::spawn_blocking(|| Store::open(database, master));
     let (store, closed) = opening.await?.context("opening the database")?;
@@ -165,9 +193,10 @@ pub async fn start(
         .with_context(|| format!("listening on `{listen}`"))?;
     let address = listener.local_addr()?;
     tokio::spawn(tidy(Arc::clone(&service)));
-    let serving = http::serve(listener, http::router(service), stopping);
+    let serving = http::serve(listener, http::router(service), tls.clone(), stopping);
     Ok(Running {
         address,
+        tls,
         stop,
         serving: tokio::spawn(serving),
         closed,

@@ -336,6 +336,14 @@ impl Store {
     }
 }
 
+/// Whether the database answers and opens with the master key. Nothing is changed.
+///
+/// # Errors
+/// When it does not.
+pub(crate) fn check(database: &Database, master: &MasterKey) -> Result<(), StoreError> {
+    check_master_key(&database.connect_read_only()?, master)
+}
+
 /// What one organisation's key was sealed with must open it, else none of the rest would either.
 fn check_master_key(connection: &Connection, master: &MasterKey) -> Result<(), StoreError> {
     let sealed: Option<(String, Vec<u8>)> = connection

@@ -1,6 +1,8 @@
 //! The examples of the documentation run as they stand.
 
-use std::process::Command;
+use std::{collections::BTreeSet, process::Command};
+
+use clampd_control_plane::config::Arguments;
 
 use crate::scene::{SECRET, Scene, jwt_of};
 
@@ -39,6 +41,35 @@ fn the_examples_of_the_documentation_run_as_they_stand() {
         ran += 1;
     }
     assert!(ran >= 6, "{ran}");
+}
+
+#[test]
+fn every_flag_stands_in_the_documentation_with_its_variable_and_no_other() {
+    let command = <Arguments as clap::CommandFactory>::command();
+    let mut known = BTreeSet::new();
+    for command in std::iter::once(&command).chain(command.get_subcommands()) {
+        for argument in command.get_arguments() {
+            let (Some(flag), Some(variable)) = (argument.get_long(), argument.get_env()) else {
+                continue;
+            };
+            let variable = variable.to_str().unwrap();
+            let row = TEXT
+                .lines()
+                .find(|line| line.starts_with("| `--") && line.contains(&format!("`--{flag}`")));
+            let row = row.unwrap_or_else(|| panic!("`--{flag}` is not documented"));
+            assert!(row.contains(&format!("`{variable}`")), "{row}");
+            known.insert(flag.to_owned());
+        }
+    }
+    for row in TEXT.lines().filter(|line| line.starts_with("| `--")) {
+        let flags = row.split('|').nth(1).unwrap();
+        for flag in flags.split('`').filter_map(|word| word.strip_prefix("--")) {
+            assert!(
+                known.contains(flag),
+                "`--{flag}` is documented and not there"
+            );
+        }
+    }
 }
 
 #[test]

@@ -31,5 +31,6 @@ mod risk;
 mod rules;
 mod scene;
 mod server;
+mod tls;
 mod tokens;
 mod trail;

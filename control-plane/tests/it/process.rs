@@ -31,6 +31,51 @@ pub(crate) fn initialise(data: &Path) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+#[test]
+fn a_file_says_what_flags_and_environment_do_not() {
+    let directory = TempDir::new().unwrap();
+    let data = directory.path().join("data");
+    initialise(&data);
+    let file = directory.path().join("config.toml");
+    let check = |text: &str, more: &[&str]| {
+        fs::write(&file, text).unwrap();
+        let config = ["serve", "--check", "--config", file.to_str().unwrap()];
+        run(&[&config, more].concat())
+    };
+    let good = format!(
+        "data = {:?}\nquery-timeout-ms = 500\n",
+        data.to_str().unwrap()
+    );
+    assert!(check(&good, &[]).status.success());
+    let elsewhere = directory.path().join("elsewhere");
+    let elsewhere = elsewhere.to_str().unwrap();
+    assert!(
+        !check(&good, &["--data", elsewhere]).status.success(),
+        "a flag goes before the file"
+    );
+    for (bad, said) in [
+        (
+            "colour = \"red\"",
+            "`colour` is nothing that a file can say",
+        ),
+        (
+            "master-key = \"AAAA\"",
+            "`master-key` is nothing that a file can say",
+        ),
+        (
+            "query-timeout-ms = true",
+            "must be a text or a whole number",
+        ),
+        ("query-timeout-ms = 1", "query-timeout-ms"),
+        ("= 1", "reading `"),
+    ] {
+        let refused = check(&format!("{bad}\n"), &["--data", data.to_str().unwrap()]);
+        assert!(!refused.status.success(), "{bad}");
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(told.contains(said), "{bad}: {told}");
+    }
+}
+
 /// A process that serves; killed when dropped.
 pub(crate) struct Served {
     pub(crate) child: Child,

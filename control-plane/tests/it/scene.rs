@@ -98,6 +98,11 @@ impl Scene {
         url
     }
 
+    /// The service.
+    pub(crate) fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
     pub(crate) fn stop(&mut self) {
         for running in self
             .running
