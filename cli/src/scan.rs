@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: &ScanArguments, out: &mut Output) -> Result<Outcome
 
 fn detector(rules: Option<&Path>) -> Result<Detector, CliError> {
     let detector = match rules {
-        None => Detector::new(clampd_ruleset::RULES),
+        None => Detector::new(*clampd_ruleset::RULES),
         Some(dir) => {
             let sources = crate::rules::compile(dir)?;
             Detector::new(sources.into_iter().map(|s| s.rule).collect::<Vec<_>>())

@@ -1,4 +1,4 @@
-//! Compiles `rules/` into the table that `src/lib.rs` includes.
+//! Compiles `rules/` into the rows and the packed texts that `src/lib.rs` includes.
 
 use std::{env, error::Error, fs, path::Path};
 
@@ -19,10 +19,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             return Err(format!("{} errors in rules/", errors.len()).into());
         }
     };
-    fs::write(
-        Path::new(&out).join("rules.rs"),
-        clampd_rule_compiler::emit(&compiled),
-    )?;
+    let table = clampd_rule_compiler::emit(&compiled);
+    let packed = miniz_oxide::deflate::compress_to_vec(table.texts.as_bytes(), 10);
+    let out = Path::new(&out);
+    fs::write(out.join("rows.rs"), table.rows)?;
+    fs::write(out.join("texts.deflate"), packed)?;
     Ok(())
 }
 

@@ -19,7 +19,8 @@ if [ ! -f "$kept" ] || { [ "$raw" != "$(cat "$kept.of" 2>/dev/null)" ] && [ "$ra
     cp "$here/package.json" "$here/package-lock.json" "$tools/"
     (cd "$tools" && npm ci --silent --ignore-scripts --no-audit --no-fund) || { rm -rf "$tools"; exit 1; }
   fi
-  "$tools/node_modules/.bin/wasm-opt" -Oz --strip-debug --strip-producers --enable-bulk-memory \
+  "$tools/node_modules/.bin/wasm-opt" -Oz --dae-optimizing --code-folding --duplicate-function-elimination \
+    --reorder-functions --reorder-locals --vacuum -Oz --strip-debug --strip-producers --enable-bulk-memory \
     --enable-sign-ext --enable-nontrapping-float-to-int --enable-mutable-globals \
     --enable-multivalue --enable-reference-types "$wasm" -o "$kept"
   echo "$raw" >"$kept.of"

@@ -31,7 +31,7 @@ impl Root {
         let config = Config::parse(json, |name| std::env::var(name).ok());
         let config = config.map_err(|error| error.to_string())?;
         let detector =
-            Detector::new(clampd_ruleset::RULES).map_err(|error| format!("rules: {error}"))?;
+            Detector::new(*clampd_ruleset::RULES).map_err(|error| format!("rules: {error}"))?;
         Ok(Rc::new(Worker::new(Guard::new(detector, config))))
     }
 }

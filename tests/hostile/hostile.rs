@@ -37,7 +37,7 @@ const BYTES: usize = 128 * 1024;
 const PLAIN: &str = "honest prose";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let detector = Detector::new(RULES)?;
+    let detector = Detector::new(*RULES)?;
     let hostile = hostile::texts().into_iter();
     let honest = honest::KINDS.iter();
     let honest = honest.map(|kind| (format!("honest {}", kind.0), honest::text(kind, BYTES)));

@@ -55,7 +55,7 @@ pub(super) fn run(
     } else {
         Breadth::AsWritten
     };
-    let imported = import(&files, breadth, clampd_ruleset::RULES);
+    let imported = import(&files, breadth, *clampd_ruleset::RULES);
     if let (Some(path), Some(toml)) = (&arguments.out, &imported.toml) {
         write(path, toml)?;
     }

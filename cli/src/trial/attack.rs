@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_first_attack_of_each_category_is_found_by_the_built_in_rules() {
-        let detector = Detector::new(clampd_ruleset::RULES).unwrap();
+        let detector = Detector::new(*clampd_ruleset::RULES).unwrap();
         let mut seen = BTreeSet::new();
         for attack in read().unwrap() {
             if !seen.insert(attack.category.clone()) {

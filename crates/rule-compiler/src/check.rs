@@ -7,6 +7,7 @@ use clampd_model::{Severity, Surface, ToolCategory};
 
 use crate::{
     CompileError,
+    emit::{END_OF_TEXT, texts_of},
     source::{Example, RuleSource, WrittenAs},
 };
 
@@ -89,6 +90,9 @@ fn shape(source: &RuleSource) -> Vec<String> {
     let is_rule = source.written_as == WrittenAs::Rule;
     if is_rule && (source.should_match.is_empty() || source.should_not_match.is_empty()) {
         wrong.push("it must have an example of each kind".to_owned());
+    }
+    if texts_of(rule).any(|text| text.contains(END_OF_TEXT)) {
+        wrong.push(format!("{END_OF_TEXT:?} ends texts and cannot be in one"));
     }
     if rule.literals.is_empty() && rule.signal.is_none() {
         wrong.push("it must have a literal or a signal".to_owned());

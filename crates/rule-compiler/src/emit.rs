@@ -1,17 +1,33 @@
-//! Checked rules as Rust source: one static table, sorted by id, without prose and examples.
+//! Checked rules as Rust source: a table of what is short, and one text of all that is written, so
+//! that it can be packed. Prose and examples stay behind.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, iter};
 
-use clampd_detect::Words;
+use clampd_detect::{Rule, Words};
 use clampd_model::Severity;
 
 use crate::source::RuleSource;
 
-/// The source of `pub static RULES: &[Rule]`. The file that includes it must have `Rule`,
-/// `Words`, `ToolSet`, `Signal`, `Severity`, `SurfaceSet` and `Cow` in scope.
-pub fn emit(rules: &[RuleSource]) -> String {
-    let mut out =
-        String::from("/// The built-in rules, sorted by id.\npub static RULES: &[Rule] = &[\n");
+/// What stands behind every text in [`Table::texts`]. No rule has it: the compiler refuses it.
+pub(crate) const END_OF_TEXT: char = '\u{1e}';
+
+/// Rules, ready to be built in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// The source of `static ROWS: &[Row]`, sorted by id, and of `const END_OF_TEXT: char`, which
+    /// stands behind every text. The file that includes it must have `Row`,
+    /// `ToolSet`, `Signal`, `Severity`, `SurfaceSet`, `Form` and `Reach` in scope.
+    pub rows: String,
+    /// Row by row: id, name, category, literals, each group of words near them, and the pattern
+    /// where the row has one.
+    pub texts: String,
+}
+
+/// The table of these rules.
+pub fn emit(rules: &[RuleSource]) -> Table {
+    let mut rows =
+        format!("const END_OF_TEXT: char = {END_OF_TEXT:?};\nstatic ROWS: &[Row] = &[\n");
+    let mut texts = String::new();
     for source in rules {
         let rule = &source.rule;
         let severity = match rule.severity {
@@ -20,28 +36,20 @@ pub fn emit(rules: &[RuleSource]) -> String {
             Severity::High => "High",
             Severity::Critical => "Critical",
         };
-        let near: Vec<String> = rule.near.iter().map(words).collect();
-        let pattern = match &rule.pattern {
-            Some(pattern) => format!("Some(Cow::Borrowed({pattern:?}))"),
-            None => "None".to_owned(),
-        };
         let signal = match rule.signal {
             Some(signal) => format!("Some(Signal::{})", signal.variant()),
             None => "None".to_owned(),
         };
         // Writing to a string cannot fail.
         let _ = writeln!(
-            out,
-            "    Rule {{ id: Cow::Borrowed({:?}), name: Cow::Borrowed({:?}), category: Cow::Borrowed({:?}), \
-             severity: Severity::{severity}, applies_to: SurfaceSet::from_bits({}), literals: {}, \
-             near: Cow::Borrowed(const {{ &[{}] }}), reach: Reach::{:?}, within: {}, pattern: {pattern}, before: {}, signal: {signal}, \
-             form: Form::{:?}, not_in: ToolSet::from_bits({}), only_in: ToolSet::from_bits({}) }},",
-            rule.id,
-            rule.name,
-            rule.category,
+            rows,
+            "    Row {{ near: {}, pattern: {}, severity: Severity::{severity}, \
+             applies_to: SurfaceSet::from_bits({}), reach: Reach::{:?}, within: {}, before: {}, \
+             signal: {signal}, form: Form::{:?}, not_in: ToolSet::from_bits({}), \
+             only_in: ToolSet::from_bits({}) }},",
+            rule.near.len(),
+            rule.pattern.is_some(),
             rule.applies_to.bits(),
-            words(&rule.literals),
-            near.join(", "),
             rule.reach,
             rule.within,
             rule.before,
@@ -49,11 +57,22 @@ pub fn emit(rules: &[RuleSource]) -> String {
             rule.not_in.bits(),
             rule.only_in.bits(),
         );
+        for text in texts_of(rule) {
+            texts.push_str(text);
+            texts.push(END_OF_TEXT);
+        }
     }
-    out.push_str("];\n");
-    out
+    rows.push_str("];\n");
+    Table { rows, texts }
 }
 
-fn words(words: &Words) -> String {
-    format!("Words::from_static({:?})", words.joined())
+/// What is written in a rule, in the order of [`Table::texts`].
+pub(crate) fn texts_of(rule: &Rule) -> impl Iterator<Item = &str> {
+    let named = [&*rule.id, &*rule.name, &*rule.category];
+    let words = iter::once(&rule.literals).chain(rule.near.iter());
+    let words = words.map(Words::joined);
+    named
+        .into_iter()
+        .chain(words)
+        .chain(rule.pattern.as_deref())
 }

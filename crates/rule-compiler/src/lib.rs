@@ -1,8 +1,8 @@
-//! Rule files to checked rules to one static table.
+//! Rule files to checked rules to one table.
 //!
 //! [`compile_dir`] reads a folder of TOML files, refuses what is wrong with the file, the rule
 //! and the text named, and has every example judged by `detect`, the engine that runs in the
-//! proxy. [`emit`] writes the rules as Rust source. [`compile_own`] does the same for a file of an
+//! proxy. [`emit`] writes the rules as a table to build in. [`compile_own`] compiles a file of an
 //! organisation's own. What the rules say is `rules/`'s.
 
 mod check;
@@ -13,7 +13,7 @@ mod source;
 use std::path::{Path, PathBuf};
 
 pub use check::check;
-pub use emit::emit;
+pub use emit::{Table, emit};
 pub use own::{Cost, FILE_BYTES_MAX, compile_own};
 pub use source::{CallExample, Example, RuleSource, WrittenAs, parse};
 

@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-use clampd_rule_compiler::{compile_dir, emit};
+use clampd_rule_compiler::{Table, compile_dir, emit};
 
 const GOOD: &str = r#"
 category = "destructive-sql"
@@ -23,7 +23,7 @@ should_not_match = ["drop me a line at the table"]
 known_misses = ["dr op table users"]
 "#;
 
-fn compile(files: &[(&str, &str)]) -> Result<String, Vec<String>> {
+fn compile(files: &[(&str, &str)]) -> Result<Table, Vec<String>> {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = dir.path().join(name);
@@ -50,14 +50,15 @@ fn refuses(what: &str, with: &str, reason: &str) {
 #[test]
 fn a_sound_rule_becomes_a_row_without_its_prose() {
     let table = compile(&[("sql.toml", GOOD)]).unwrap();
-    assert!(table.contains("sql-drop") && table.contains("Severity::Critical"));
+    assert!(table.texts.contains("sql-drop") && table.rows.contains("Severity::Critical"));
     for prose in [
         "cannot be undone",
         "DROP TABLE users",
         "CWE-89",
         "line at the table",
     ] {
-        assert!(!table.contains(prose), "{prose}");
+        assert!(!table.rows.contains(prose), "{prose}");
+        assert!(!table.texts.contains(prose), "{prose}");
     }
 }
 
@@ -65,11 +66,16 @@ fn a_sound_rule_becomes_a_row_without_its_prose() {
 fn rules_are_sorted_by_id() {
     let other = GOOD.replace("sql-drop", "a-drop");
     let table = compile(&[("b.toml", GOOD), ("z.toml", &other)]).unwrap();
-    assert!(table.find("a-drop") < table.find("sql-drop"));
+    assert!(table.texts.find("a-drop") < table.texts.find("sql-drop"));
 }
 
 #[test]
 fn what_is_wrong_with_a_rule_is_said() {
+    refuses(
+        "Table dropped",
+        "Table\\u001edropped",
+        "ends texts and cannot be in one",
+    );
     refuses("why =", "wy =", "unknown field `wy`");
     refuses(
         "severity = \"critical\"",

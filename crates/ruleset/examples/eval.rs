@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let rows = read(&dir, all_rows)?;
     let built = Instant::now();
-    let detector = Detector::new(RULES)?;
+    let detector = Detector::new(*RULES)?;
     println!("{} rules ready in {:?}", RULES.len(), built.elapsed());
     let mut groups: BTreeMap<String, Tally> = BTreeMap::new();
     for row in &rows {

@@ -33,7 +33,7 @@ const ROUND: Duration = Duration::from_millis(12);
 /// Usage: `speed` for honest texts; `speed rows` for lines `{surface, text | tool, params}`.
 fn main() -> Result<(), Box<dyn Error>> {
     let begun = now();
-    let detector = Detector::new(RULES)?;
+    let detector = Detector::new(*RULES)?;
     let ready_ms = (now() - begun).as_secs_f64() * 1e3;
     if std::env::args().nth(1).as_deref() == Some("rows") {
         return rows(&detector);

@@ -167,7 +167,7 @@ const DESTROY: &[&str] = &["upper case", "homoglyphs"];
 
 #[test]
 fn what_is_blocked_is_blocked_in_every_disguise() {
-    let detector = Detector::new(RULES).unwrap();
+    let detector = Detector::new(*RULES).unwrap();
     let mut missed: BTreeMap<(&str, String), Vec<String>> = BTreeMap::new();
     let mut tried = 0;
     for source in &sources() {

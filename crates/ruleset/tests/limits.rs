@@ -197,7 +197,7 @@ fn finds(findings: &Findings, rule: &str) -> bool {
 
 #[test]
 fn no_padding_hides_what_stands_behind_it() {
-    let detector = Detector::new(RULES).unwrap();
+    let detector = Detector::new(*RULES).unwrap();
     let mut missed = Vec::new();
     for (attempts, surface, at) in [
         (in_prompts(), Surface::Prompt, ("", "")),
@@ -216,7 +216,7 @@ fn no_padding_hides_what_stands_behind_it() {
 
 #[test]
 fn a_text_that_is_more_work_than_it_may_be_is_refused() {
-    let detector = Detector::new(RULES).unwrap();
+    let detector = Detector::new(*RULES).unwrap();
     let text = ".env ".repeat(26_000);
     let findings = scan(&detector, Surface::Prompt, ("", ""), &text);
     assert!(findings.rule_ids().iter().any(|id| id == SCAN_LIMIT));
@@ -225,7 +225,7 @@ fn a_text_that_is_more_work_than_it_may_be_is_refused() {
 
 #[test]
 fn honest_texts_meet_no_limit() {
-    let detector = Detector::new(RULES).unwrap();
+    let detector = Detector::new(*RULES).unwrap();
     for kind in honest::KINDS {
         for kib in [1, 16, 128] {
             let text = honest::text(kind, kib * 1024);
@@ -249,7 +249,7 @@ fn honest_texts_meet_no_limit() {
 
 #[test]
 fn a_list_of_encoded_ids_is_no_attack() {
-    let detector = Detector::new(RULES).unwrap();
+    let detector = Detector::new(*RULES).unwrap();
     let ids: String = (0..2_000)
         .map(|nth| base64(format!("Order:{nth:06}").as_bytes()))
         .map(|id| format!("{{\"id\": \"{id}\", \"state\": \"open\", \"items\": 3}},\n"))

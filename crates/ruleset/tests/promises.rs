@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic in a test is a failed promise")]
 
-use std::sync::LazyLock;
+use std::{path::Path, sync::LazyLock};
 
 use clampd_detect::{Detector, Findings, Form, Leaf, Place, Rule, fold};
 use clampd_model::{Surface, ToolCategory};
@@ -17,7 +17,7 @@ mod hostile;
 use encode::base64;
 
 fn detector() -> &'static Detector {
-    static DETECTOR: LazyLock<Detector> = LazyLock::new(|| Detector::new(RULES).unwrap());
+    static DETECTOR: LazyLock<Detector> = LazyLock::new(|| Detector::new(*RULES).unwrap());
     &DETECTOR
 }
 
@@ -449,5 +449,15 @@ proptest! {
                 && rule.near.is_empty() && rule.form == Form::Any && rule.only_in.is_empty()
         }));
         prop_assert_eq!(quick, naive, "{:?}", text);
+    }
+}
+
+#[test]
+fn the_built_in_rules_are_the_compiled_ones_to_the_letter() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules");
+    let compiled = clampd_rule_compiler::compile_dir(&dir).unwrap();
+    assert_eq!(compiled.len(), RULES.len());
+    for (source, built_in) in compiled.iter().zip(RULES.iter()) {
+        assert_eq!(format!("{:?}", source.rule), format!("{built_in:?}"));
     }
 }

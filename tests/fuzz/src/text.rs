@@ -82,7 +82,7 @@ fn inside(text: &str, seen: fn(&str) -> Vec<(clampd_detect::Signal, usize)>) {
 /// A scan costs no more than its limits say, says the same again, and does not look at case.
 pub fn scan(text: &str) {
     static DETECTOR: LazyLock<Detector> = LazyLock::new(|| {
-        Detector::new(clampd_ruleset::RULES).expect("the built-in rules are ready")
+        Detector::new(*clampd_ruleset::RULES).expect("the built-in rules are ready")
     });
     for (surface, tool, name) in PLACES {
         let place = Place {

@@ -290,6 +290,8 @@ const fn classes() -> [u8; 256] {
 
 #[cfg(test)]
 mod tests {
+    use aho_corasick::AhoCorasick;
+
     use super::{BLOCK, Finder};
 
     #[cfg(target_arch = "wasm32")]
@@ -342,5 +344,43 @@ mod tests {
             found.push((word, start))
         });
         assert_eq!(found, [(0, 4), (1, 4)]);
+    }
+
+    #[test]
+    fn an_automaton_finds_the_same() {
+        let mut thrown = 0x9e37_79b9_7f4a_7c15_u64;
+        // Numbers that look thrown (xorshift, Marsaglia 2003).
+        let mut throw = |sides: usize| {
+            thrown ^= thrown << 13;
+            thrown ^= thrown >> 7;
+            thrown ^= thrown << 17;
+            (thrown % sides as u64) as usize
+        };
+        let letters = ["a", "b", "1", " ", "-", "'", "\n", "é", "视", "а", "z"];
+        let mut text_of = |letters: &[&str], count: usize| -> String {
+            (0..count).map(|_| letters[throw(letters.len())]).collect()
+        };
+        let mut count = 0;
+        for round in 0..300 {
+            let letters = &letters[..2 + round % (letters.len() - 1)];
+            let words: Vec<String> = (0..40).map(|nth| text_of(letters, 1 + nth % 12)).collect();
+            let mut text = text_of(letters, BLOCK / 2 + round);
+            words.iter().for_each(|word| text.push_str(word));
+            let finder = Finder::new((0..).zip(words.iter().map(String::as_str)));
+            let mut found = Vec::new();
+            finder.find(text.as_bytes(), 0..text.len(), |word, start, end| {
+                found.push((start, end, usize::from(word)));
+            });
+            let automaton = AhoCorasick::new(&words).unwrap();
+            let wanted = automaton.find_overlapping_iter(&text);
+            let mut wanted: Vec<_> = wanted
+                .map(|m| (m.start(), m.end(), m.pattern().as_usize()))
+                .collect();
+            found.sort_unstable();
+            wanted.sort_unstable();
+            count += wanted.len();
+            assert_eq!(found, wanted, "{text:?} {words:?}");
+        }
+        assert!(count > 100_000, "{count} places prove little");
     }
 }

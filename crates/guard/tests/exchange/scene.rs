@@ -95,7 +95,7 @@ impl Scene {
                 .to_owned(),
             )
         });
-        let detector = Detector::new(clampd_ruleset::RULES).unwrap();
+        let detector = Detector::new(*clampd_ruleset::RULES).unwrap();
         Self {
             guard: Guard::new(detector, config.unwrap()),
             snapshot: Some(snapshot(&["dead"], NOW / 1_000_000 + 3600)),

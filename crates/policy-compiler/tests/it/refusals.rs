@@ -103,7 +103,7 @@ fn what_has_no_compact_form_is_refused_by_name_and_place() {
         refusal.to_string().contains("nested too deeply"),
         "{refusal}"
     );
-    let long = format!("{}true", "true && ".repeat(300));
+    let long = format!("{}true", "context.hour > 1 && ".repeat(258));
     condition_refused(&long, 1, "too many operands");
     refused(
         "permit (principal == ?principal, action, resource);",
