@@ -77,6 +77,14 @@ pub(super) fn quoted_printable(text: &str) -> Option<String> {
     if signs().filter(|at| escape(*at).is_some()).take(3).count() < 3 {
         return None;
     }
+    // A text in this encoding has no other equals signs (RFC 2045 section 6.7); where more than a fourth
+    // are such, they are names and values.
+    let others = signs()
+        .filter(|at| escape(*at).is_none() && bytes.get(at + 1) != Some(&b'\n'))
+        .count();
+    if others * 4 > signs().count() {
+        return None;
+    }
     let mut out = Vec::with_capacity(bytes.len());
     let mut copied = 0;
     for at in signs() {
