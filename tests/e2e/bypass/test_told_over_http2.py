@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 from attempt import SAFE, Scene, call
-from conftest import OpenStack
 from gateway import Gateway
 from hpack import Encoder
+from open_stack import OpenStack
 from stack import Ports
 from test_told import POISONED, falls, result
 from upstream import Upstream
@@ -18,7 +18,6 @@ from wire import post
 DATA, HEADERS, RESET, SETTINGS, PUSH, PING, GOAWAY, WINDOW, CONTINUATION = 0, 1, 3, 4, 5, 6, 7, 8, 9
 END_STREAM, ACK, END_HEADERS, PADDED = 1, 1, 4, 8
 PREFACE = len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-
 KIND = (b"content-type", b"application/json")
 
 

@@ -59,7 +59,7 @@ def send(scene: Scene, *pieces: bytes, cut: bool = False, answers: int = 1) -> b
                 peer.shutdown(socket.SHUT_WR)
             while whole_answers(told) < answers and (received := peer.recv(65536)):
                 told += received
-        except (ConnectionError, BrokenPipeError):
+        except ConnectionError:
             pass
     return told
 
