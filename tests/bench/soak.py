@@ -16,8 +16,8 @@ import argparse
 import json
 import re
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
@@ -70,11 +70,12 @@ class Soak:
         answered = 0
         while answered < self.requests:
             file = kinds[len(self.rounds) % len(kinds)]
-            due = self.changes * min(1.0, (answered + 1) / self.requests) - self.made
-            changing = threading.Thread(target=self.change, args=(int(due) + 1,))
-            changing.start()
-            said = self.bench.load(stack.ports.gateway, file, CONNECTIONS, 0)
-            changing.join()
+            # As many as keep pace with what this round answers at least.
+            due = self.changes * (answered + 2_000) / self.requests - self.made
+            with ThreadPoolExecutor(1) as pool:
+                changing = pool.submit(self.change, max(0, int(due)))
+                said = self.bench.load(stack.ports.gateway, file, CONNECTIONS, 0)
+            changing.result()
             answered += int(said["requests"])
             rss = self.bench.rss_mib
             self.rounds.append(Round(answered, self.made, rss("envoy"), rss("control-plane")))
@@ -126,7 +127,7 @@ class Soak:
                 case 2:
                     admin("POST", "/v1/agents/crew-agent/revive", {"reason": "soak"})
                 case _:
-                    admin("PUT", "/v1/settings", {"flag_at": 0.4 + self.made % 2 / 100})
+                    admin("PUT", "/v1/settings", {"block_at": 0.7, "flag_at": round(0.4 + self.made % 8 / 100, 2)})
             self.made += 1
 
     def verdict(self) -> dict[str, Any]:
