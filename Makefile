@@ -14,7 +14,7 @@ NODE_MODULES := tests/e2e/node/node_modules/.package-lock.json
 FUZZER := .tools/bin/cargo-fuzz
 FUZZER_VERSION := 0.13.2
 FUZZ_SECONDS ?= 60
-PURE := model token detect policy guard
+PURE := model token sweep detect policy guard
 # The crates whose tests run in WebAssembly too, and the wasm-bindgen that Cargo.lock settles on. The
 # rules run there in guard's tests; ruleset's own need randomness, which that target has not.
 PURE_PACKAGES := $(addprefix -p clampd-,$(PURE))

@@ -3,6 +3,8 @@
 //! Where things stand in a body is a [`Format`]'s to say; how a decision on a call comes about is
 //! that of every call.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use clampd_detect::{Findings, Place};
@@ -89,18 +91,16 @@ impl Guard {
         };
         let subject = admitted.caller.subject(None);
         let mut worst = judge_text(snapshot.settings(), &subject, &Findings::default());
-        let mut marks = Vec::new();
+        let mut marks = BTreeSet::new();
         for passage in format.passages(request) {
             let mut decision = self.judge_passage(snapshot, admitted, format, passage)?;
-            marks.append(&mut decision.marks);
+            marks.extend(std::mem::take(&mut decision.marks));
             let is_worse = (decision.verdict, decision.risk) > (worst.verdict, worst.risk);
             if is_worse {
                 worst = decision;
             }
         }
-        marks.sort_unstable();
-        marks.dedup();
-        worst.marks = marks;
+        worst.marks = marks.into_iter().collect();
         let prompt = prompt_tool();
         let asked = Asked::about(Action::Prompt, admitted, &prompt);
         Ok(asked.of_policies(snapshot, worst))

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 /// SHA-256 (FIPS 180-4) as 64 characters of lower-case hex.
@@ -29,15 +29,20 @@ pub fn canonical_json(value: &Value) -> String {
     out
 }
 
+/// The fields of an object by their keys. serde_json keeps them in order or as they came, by how it
+/// was built.
+pub fn sorted_fields(fields: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let mut fields: Vec<_> = fields.iter().collect();
+    fields.sort_unstable_by_key(|(key, _)| *key);
+    fields
+}
+
 /// Writes `value`; its depth is bounded by whoever parsed it.
 fn write_sorted(value: &Value, out: &mut String) {
     match value {
         Value::Object(fields) => {
-            // serde_json keeps keys in order or as they came, by how it was built.
-            let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_unstable_by_key(|(key, _)| *key);
             out.push('{');
-            for (nth, (key, value)) in fields.into_iter().enumerate() {
+            for (nth, (key, value)) in sorted_fields(fields).into_iter().enumerate() {
                 let comma = if nth == 0 { "" } else { "," };
                 let _ = write!(out, "{comma}{}:", Value::String(key.clone()));
                 write_sorted(value, out);
