@@ -136,6 +136,11 @@ bench: filter control-plane ## What the filter costs: a table and target/bench.j
 	@cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench-tool
 	@$(PYTHON) tests/bench/bench.py $(BENCH)
 
+.PHONY: soak
+soak: filter control-plane ## Whether memory grows under long load and changing bundles [REQUESTS=100000] [CHANGES=100] [SOAK=--write]
+	@cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench-tool
+	@$(PYTHON) tests/bench/soak.py --requests $(or $(REQUESTS),100000) --changes $(or $(CHANGES),100) $(SOAK)
+
 .PHONY: bench-policy
 bench-policy: ## What one evaluation of policies costs
 	@cargo run --quiet --release -p clampd-policy-compiler --example cost

@@ -151,6 +151,7 @@ fn a_tool_that_the_provider_runs_must_be_granted_like_any_other() {
             chat,
             json!({"messages": [], "tools": [{"type": "web_search"}]}),
         ),
+        (chat, json!({"messages": [], "web_search_options": {}})),
         (
             responses,
             json!({"input": "hi", "tools": [{"type": "mcp", "server_url": "https://x.example"}]}),
