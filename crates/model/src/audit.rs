@@ -12,6 +12,7 @@ pub const AUDIT_BATCH_EVENTS_MAX: usize = 1_000;
 /// One judgement as the audit trail keeps it. Every judgement leaves one, blocks and scans too.
 /// It never holds the text that matched; parameters are stored only masked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AuditEvent {
     /// Unique; a second event with the same id is ignored.
@@ -104,6 +105,7 @@ pub struct AuditEvent {
 
 /// What a tool answered, as far as the trail keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ObservedResponse {
     /// HTTP status.
