@@ -14,7 +14,7 @@ NODE_MODULES := tests/e2e/node/node_modules/.package-lock.json
 FUZZER := .tools/bin/cargo-fuzz
 FUZZER_VERSION := 0.13.2
 FUZZ_SECONDS ?= 60
-PURE := model token detect policy guard
+PURE := model token sweep detect policy guard
 # The crates whose tests run in WebAssembly too, and the wasm-bindgen that Cargo.lock settles on. The
 # rules run there in guard's tests; ruleset's own need randomness, which that target has not.
 PURE_PACKAGES := $(addprefix -p clampd-,$(PURE))
@@ -147,6 +147,11 @@ policy-diff: ## A million random requests through our policies and Cedar's own a
 bench: filter control-plane ## What the filter costs: a table and target/bench.json [BENCH=--write]
 	@cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench-tool
 	@$(PYTHON) tests/bench/bench.py $(BENCH)
+
+.PHONY: soak
+soak: filter control-plane ## Whether memory grows under long load and changing bundles [REQUESTS=100000] [CHANGES=100] [SOAK=--write]
+	@cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench-tool
+	@$(PYTHON) tests/bench/soak.py --requests $(or $(REQUESTS),100000) --changes $(or $(CHANGES),100) $(SOAK)
 
 .PHONY: bench-control
 bench-control: control-plane ## What the control plane does a second: target/bench-control.json [BENCH=--write]

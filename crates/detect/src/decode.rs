@@ -15,14 +15,14 @@ use std::{
 };
 
 use clampd_model::{Decoding, Decodings};
+use clampd_sweep::{Survey, Traits};
 
 use crate::{
     effort::Effort,
     limits::{DECODE_DEPTH_MAX, VARIANT_BYTES},
-    traits::Traits,
 };
 
-pub(crate) use spelling::cue_words;
+pub(crate) use spelling::turned_words;
 
 /// A text, as written or decoded.
 #[derive(Clone, Debug)]
@@ -110,7 +110,7 @@ pub(crate) fn unfold(
     if traits.any(Traits::EQUALS) && variant.may(Decoding::QuotedPrintable) {
         put(escapes::quoted_printable(&variant.text).map(one(Decoding::QuotedPrintable)));
     }
-    let runs = base::runs(&variant.text);
+    let runs = base::read_runs(&variant.text);
     for (step, texts) in [
         (Decoding::Base64, runs.base64),
         (Decoding::Hex, runs.hex),
@@ -159,8 +159,9 @@ fn together_and_apart(texts: Vec<String>, mut put: impl FnMut(String)) {
 
 /// Other readings of a folded text: without SQL comments, without shell quoting, with letters for
 /// the digits that stand for them.
-pub(crate) fn refold(folded: &str, traits: Traits) -> Vec<(String, Decoding)> {
+pub(crate) fn refold(folded: &str, survey: &Survey) -> Vec<(String, Decoding)> {
     let mut readings = Vec::new();
+    let traits = survey.traits;
     if traits.all(Traits::SLASH.with(Traits::STAR)) {
         for gap in [" ", ""] {
             if let Some(text) = wrapped::without_sql_comments(folded, gap) {
@@ -168,9 +169,7 @@ pub(crate) fn refold(folded: &str, traits: Traits) -> Vec<(String, Decoding)> {
             }
         }
     }
-    if traits.any(Traits::QUOTE.with(Traits::BACKSLASH).with(Traits::DOLLAR))
-        && let Some(text) = wrapped::without_shell_quoting(folded)
-    {
+    if let Some(text) = wrapped::without_shell_quoting(folded, survey) {
         readings.push((text, Decoding::ShellQuote));
     }
     if traits.any(Traits::LEET)

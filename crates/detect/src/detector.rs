@@ -1,11 +1,11 @@
 //! The scan: fold, find words, judge the rules whose words were seen.
 
-mod finder;
 mod index;
 mod judge;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod naive;
 mod near;
+mod order;
 mod pattern;
 
 use std::borrow::Cow;
@@ -107,9 +107,15 @@ fn scan_variant(
 ) {
     let folded = fold_text(&variant.text);
     let decodings = variant.decodings.union(folded.decodings);
-    let traits = judge.judge(&folded.text, decodings, collected);
-    decode::unfold(variant, &folded.text, traits, variants, &judge.effort);
-    for (text, step) in decode::refold(&folded.text, traits) {
+    let survey = judge.judge(&folded.text, decodings, collected);
+    decode::unfold(
+        variant,
+        &folded.text,
+        survey.traits,
+        variants,
+        &judge.effort,
+    );
+    for (text, step) in decode::refold(&folded.text, &survey) {
         if judge.effort.spend(text.len().saturating_add(VARIANT_BYTES)) {
             judge.judge(&text, decodings.with(step), collected);
         }

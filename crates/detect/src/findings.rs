@@ -1,6 +1,6 @@
 //! What a scan found, and what it adds up to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clampd_model::{Decodings, Finding, PiiCount, RiskScore, Severity, Surface};
 
@@ -73,14 +73,10 @@ impl Findings {
 
     /// The categories of the rules that matched, sorted, each once.
     pub fn categories(&self) -> Vec<String> {
-        let mut categories: Vec<String> = self
-            .findings
-            .iter()
-            .map(|finding| finding.category.to_string())
-            .collect();
-        categories.sort_unstable();
-        categories.dedup();
-        categories
+        let mut categories = BTreeSet::new();
+        let all = self.findings.iter().map(|f| f.category.to_string());
+        categories.extend(all);
+        categories.into_iter().collect()
     }
 
     /// Personal data by kind: `pii-us-ssn` counts as `us_ssn`.

@@ -7,6 +7,7 @@ mod forms;
 mod letters;
 
 use clampd_model::{Decoding, Decodings};
+use clampd_sweep::ascii;
 
 use crate::limits::{FOLD_BYTES_BASE, FOLD_GROWTH_MAX};
 pub(crate) use letters::is_invisible;
@@ -123,14 +124,11 @@ impl Folding {
     /// they are, but for case.
     fn ascii(&mut self, mut rest: &str) {
         while let [first, ..] = rest.as_bytes() {
-            let length = plain_length(rest.as_bytes());
-            if let Some((run, left)) = rest.split_at_checked(length).filter(|_| length > 0) {
+            if matches!(first, b'!'..=b'~') {
                 self.end_space();
-                let start = self.out.len();
-                self.out.push_str(run);
-                if let Some(copied) = self.out.get_mut(start..) {
-                    copied.make_ascii_lowercase();
-                }
+                let length = ascii::plain_length(rest.as_bytes());
+                let (run, left) = rest.split_at_checked(length).unwrap_or((rest, ""));
+                ascii::push_lower(&mut self.out, run);
                 self.latin = true;
                 self.after_ascii = run
                     .bytes()
@@ -242,38 +240,6 @@ impl Folding {
             }
         }
     }
-}
-
-/// How many bytes of ASCII stand at the beginning that are visible, single blanks between them
-/// included.
-fn plain_length(ascii: &[u8]) -> usize {
-    const EACH: u64 = u64::MAX / 0xff;
-    const HIGH: u64 = EACH << 7;
-    let mut length = 0;
-    // Eight bytes at once. No byte has its high bit, so no sum carries into the next byte.
-    let mut after_blank = true;
-    while let Some(eight) = ascii.get(length..).and_then(<[u8]>::first_chunk::<8>) {
-        let eight = u64::from_le_bytes(*eight);
-        let blanks = !(eight + EACH * (0x7f - b' ' as u64)) & HIGH;
-        let controls = (!(eight + EACH * (0x80 - b' ' as u64)) | (eight + EACH)) & HIGH;
-        let doubled = blanks & (blanks << 8 | u64::from(after_blank) << 7);
-        if controls | doubled != 0 {
-            break;
-        }
-        after_blank = blanks >> 63 != 0;
-        length += 8;
-    }
-    let is_graphic = |at: usize| ascii.get(at).is_some_and(u8::is_ascii_graphic);
-    // The last blank counts only when something visible stands behind it.
-    if after_blank && length > 0 && !is_graphic(length) {
-        return length - 1;
-    }
-    while is_graphic(length)
-        || (length > 0 && ascii.get(length) == Some(&b' ') && is_graphic(length + 1))
-    {
-        length += 1;
-    }
-    length
 }
 
 /// Marks that are left out: those on Latin, Greek and Cyrillic letters, Arabic vowel signs and

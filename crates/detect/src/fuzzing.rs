@@ -3,6 +3,8 @@
 
 use std::cell::Cell;
 
+use clampd_sweep::{Survey, Traits};
+
 use crate::{
     Signal,
     decode::{self, Variant, Variants},
@@ -10,7 +12,6 @@ use crate::{
     fold::fold_text,
     limits,
     recognise::{self, Signals},
-    traits::Traits,
 };
 
 /// The most bytes that folding makes of a text of so many; one character more may stand behind.
@@ -68,7 +69,9 @@ pub fn decoded(text: &str) -> Vec<String> {
     );
     let unfolded = std::iter::from_fn(|| variants.next(&effort));
     let unfolded: Vec<String> = unfolded.map(|variant| variant.text.into_owned()).collect();
-    let refolded = decode::refold(&folded, Traits::EVERY);
+    let mut survey = Survey::of(&folded);
+    survey.traits = Traits::EVERY;
+    let refolded = decode::refold(&folded, &survey);
     unfolded
         .into_iter()
         .chain(refolded.into_iter().map(|(text, _)| text))

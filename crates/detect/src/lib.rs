@@ -18,7 +18,6 @@ mod place;
 mod recognise;
 mod row;
 mod rule;
-mod traits;
 
 pub use detector::{DetectError, Detector};
 pub use findings::{Findings, SCAN_LIMIT, SCAN_LIMIT_CATEGORY};

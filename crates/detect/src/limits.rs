@@ -3,14 +3,14 @@
 //! finding by itself, so that none is a way round the rules.
 
 /// Times its length that a folded text may be; from there on characters stay as they are.
-pub(crate) const FOLD_GROWTH_MAX: usize = 2;
+pub(crate) const FOLD_GROWTH_MAX: usize = 1;
 /// Bytes that a folded text may have beyond that.
 pub(crate) const FOLD_BYTES_BASE: usize = 256;
 /// Decodings laid upon each other, such as base64 in percent in base64.
 pub(crate) const DECODE_DEPTH_MAX: u8 = 8;
 /// Bytes that one leaf may have looked at again, beyond [`EFFORT_RATIO`] times its length: decoded
 /// texts and the windows of patterns. Past it the leaf has the finding `scan-limit`.
-pub(crate) const EFFORT_BASE: usize = 64 * 1024;
+pub(crate) const EFFORT_BASE: usize = 384 * 1024;
 /// Bytes looked at again for each byte of the leaf.
 pub(crate) const EFFORT_RATIO: usize = 8;
 /// What a decoded text costs beyond its bytes.
@@ -18,9 +18,11 @@ pub(crate) const VARIANT_BYTES: usize = 160;
 /// What a window costs whose pattern must begin where a word stands: it mostly ends soon.
 pub(crate) const WINDOW_COST_BYTES: usize = 64;
 /// What it costs when the pattern may go on over anything.
-pub(crate) const FAR_WINDOW_COST_BYTES: usize = 384;
+pub(crate) const FAR_WINDOW_COST_BYTES: usize = 1_536;
 /// What each byte costs that the pattern may begin before the word.
-pub(crate) const BEFORE_COST_BYTES: usize = 12;
+pub(crate) const BEFORE_COST_BYTES: usize = 48;
+/// What a connective of SQL costs beyond the bytes that are read behind it.
+pub(crate) const CONNECTIVE_COST_BYTES: usize = 48;
 /// Bytes of a window before and after the word.
 pub(crate) const WINDOW_BYTES: usize = 128;
 /// Matches that are counted of one rule.

@@ -12,10 +12,11 @@ mod sql;
 mod word;
 
 use clampd_model::ToolCategory;
+use clampd_sweep::{Survey, Traits};
 
-pub(crate) use prose::Prose;
+pub(crate) use prose::{CUES, Prose};
 
-use crate::{effort::Effort, traits::Traits};
+use crate::effort::Effort;
 
 macro_rules! signals {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal after $source:literal,)+) => {
@@ -216,15 +217,16 @@ fn is_bare_call(text: &str) -> bool {
 /// Runs every recogniser for which the text has the necessary characters.
 pub(crate) fn signals(
     text: &str,
-    traits: Traits,
+    survey: &Survey,
     prose: &Prose<'_>,
     own_language: Option<ToolCategory>,
     effort: &Effort,
 ) -> Signals {
     let mut signals = Signals::default();
+    let traits = survey.traits;
     if traits.any(Traits::NUMBER) {
-        numbers::recognise(text, &mut signals);
-        address::recognise_bare(text, &mut signals);
+        numbers::recognise(text, survey, &mut signals);
+        address::recognise_bare(text, survey, &mut signals);
     }
     if traits.any(Traits::SLASH.with(Traits::BACKSLASH).with(Traits::COLON)) {
         address::recognise(text, &mut signals);
@@ -274,7 +276,7 @@ pub(crate) fn signals(
 /// Recognisers by themselves, for fuzzing.
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing {
-    use super::{Effort, Signals, address, sql};
+    use super::{Effort, Signals, Survey, address, sql};
 
     pub(crate) fn sql(folded: &str, signals: &mut Signals) {
         sql::recognise_value(folded, signals, &Effort::for_leaf(folded.len()));
@@ -283,6 +285,6 @@ pub(crate) mod fuzzing {
 
     pub(crate) fn addresses(folded: &str, signals: &mut Signals) {
         address::recognise(folded, signals);
-        address::recognise_bare(folded, signals);
+        address::recognise_bare(folded, &Survey::of(folded), signals);
     }
 }

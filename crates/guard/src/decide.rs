@@ -1,5 +1,7 @@
 //! From findings and policies to a decision.
 
+use std::collections::BTreeSet;
+
 use clampd_detect::Findings;
 use clampd_model::{Classification, Decodings, Finding, RiskScore, Settings, Subject, Verdict};
 
@@ -105,10 +107,9 @@ fn assess(weighed: &Weighed<'_>) -> Decision {
 
 /// The categories of findings, sorted, each once.
 fn categories(findings: &[&Finding]) -> Vec<String> {
-    let mut categories: Vec<String> = findings.iter().map(|f| f.category.to_string()).collect();
-    categories.sort_unstable();
-    categories.dedup();
-    categories
+    let mut categories = BTreeSet::new();
+    categories.extend(findings.iter().map(|f| f.category.to_string()));
+    categories.into_iter().collect()
 }
 
 /// Every decoding that some finding needed.

@@ -1,5 +1,7 @@
 //! The life of one exchange, step by step.
 
+use std::hash::RandomState;
+
 use clampd_detect::Detector;
 
 use crate::{
@@ -9,6 +11,7 @@ use crate::{
     forward::{Forwarding, Target, host_of},
     identity::may_act,
     mcp::{Denier, Post, Protocol, Stage},
+    memory::Memory,
     mint::{self, MintStart, Minted, Minting},
     outcome::{Going, done, go_on, health, not_ready, passed, recorded, refuse, stopped, unread},
     record,
@@ -20,12 +23,34 @@ use crate::{
 pub struct Guard {
     detector: Detector,
     config: Config,
+    memory: Memory,
 }
 
 impl Guard {
     /// A guard with its detector and configuration.
     pub fn new(detector: Detector, config: Config) -> Self {
-        Self { detector, config }
+        Self {
+            detector,
+            config,
+            memory: Memory::default(),
+        }
+    }
+
+    /// The same that remembers in which texts nothing was found, by a key that nobody knows.
+    pub fn remembering(self, key: RandomState) -> Self {
+        Self {
+            memory: Memory::new(key),
+            ..self
+        }
+    }
+
+    /// How many texts were not judged again, since this was asked last.
+    pub fn take_remembered(&self) -> u64 {
+        self.memory.take_hits()
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// The configuration.

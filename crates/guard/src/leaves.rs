@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use clampd_detect::Leaf;
+use clampd_token::sorted_fields;
 use serde_json::Value;
 
 /// The most texts that one call may have; a body of the size that is read cannot honestly hold
@@ -93,10 +94,7 @@ impl<'v> Leaves<'v> {
                 }
             }
             Value::Object(fields) => {
-                // serde_json keeps keys in order or as they came, by how it was built.
-                let mut fields: Vec<_> = fields.iter().collect();
-                fields.sort_unstable_by_key(|(key, _)| *key);
-                for (key, value) in fields {
+                for (key, value) in sorted_fields(fields) {
                     if !key.is_empty() && key == self.left_out {
                         continue;
                     }

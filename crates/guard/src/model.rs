@@ -3,6 +3,8 @@
 //! Where things stand in a body is a [`Format`]'s to say; how a decision on a call comes about is
 //! that of every call.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use clampd_detect::{Findings, Place};
@@ -11,8 +13,8 @@ use clampd_token::call_binding;
 
 use crate::{
     Decision, ErrorCode, Guard, Micros, Refusal, Snapshot, Step,
-    consult::Asked,
-    decide::{judge_call, judge_text},
+    consult::{Asked, prompt_tool},
+    decide::judge_text,
     format::{CALLS_MAX, Format, Judge, Passage, sift::sift},
     json::parse_strict,
     leaves::{Leaves, leaves_of, leaves_told},
@@ -89,19 +91,19 @@ impl Guard {
         };
         let subject = admitted.caller.subject(None);
         let mut worst = judge_text(snapshot.settings(), &subject, &Findings::default());
-        let mut marks = Vec::new();
+        let mut marks = BTreeSet::new();
         for passage in format.passages(request) {
             let mut decision = self.judge_passage(snapshot, admitted, format, passage)?;
-            marks.append(&mut decision.marks);
+            marks.extend(std::mem::take(&mut decision.marks));
             let is_worse = (decision.verdict, decision.risk) > (worst.verdict, worst.risk);
             if is_worse {
                 worst = decision;
             }
         }
-        marks.sort_unstable();
-        marks.dedup();
-        worst.marks = marks;
-        Ok(worst)
+        worst.marks = marks.into_iter().collect();
+        let prompt = prompt_tool();
+        let asked = Asked::about(Action::Prompt, admitted, &prompt);
+        Ok(asked.of_policies(snapshot, worst))
     }
 
     fn judge_passage(
@@ -144,8 +146,7 @@ impl Guard {
     }
 
     /// Judges a call of an earlier turn. It was judged when it was made; what is new would be what
-    /// it says, so a scope that was lost meanwhile stops no conversation, and a policy that permits
-    /// the call permits it still.
+    /// it says, so neither a scope that was lost meanwhile nor a policy stops the conversation.
     fn judge_earlier(
         &self,
         snapshot: &Snapshot,
@@ -160,17 +161,7 @@ impl Guard {
         };
         let findings = self.find(snapshot, &place, &leaves_of(&call.params))?;
         let subject = admitted.caller.subject(tool);
-        let by_text = judge_text(snapshot.settings(), &subject, &findings);
-        let Some(tool) = tool.filter(|_| !by_text.verdict.lets_pass()) else {
-            return Ok(by_text);
-        };
-        let asked = Asked::about(Action::Call, admitted, tool).with_params(&call.params);
-        let as_call = judge_call(snapshot, &asked, &findings);
-        Ok(if as_call.verdict.lets_pass() {
-            as_call
-        } else {
-            by_text
-        })
+        Ok(judge_text(snapshot.settings(), &subject, &findings))
     }
 
     /// Rules on a whole answer of a model's.

@@ -39,7 +39,8 @@ pub struct AuditEvent {
     pub tool_name: String,
     /// What was asked: `proxy`, `verify`, `inspect`, `scan-input`, `scan-output`, `tools/call`.
     pub tool_action: String,
-    /// SHA-256 hex of the canonical JSON of the parameters.
+    /// What the call is known by: SHA-256 hex of the canonical JSON of its tool and parameters, which
+    /// its micro-token is bound to as `ag:call_binding`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params_hash: Option<String>,
     /// The parameters with every value masked: the names and kinds stay, the values go.

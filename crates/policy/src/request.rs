@@ -1,5 +1,7 @@
 //! What policies are asked about.
 
+use std::collections::BTreeSet;
+
 use clampd_model::{Action, AgentId, AgentState, RiskScore, Tool, scope_covers};
 use serde_json::Value;
 
@@ -85,7 +87,7 @@ impl Context<'_> {
 /// `wanted` where a pattern among them covers it.
 pub fn held_scopes(record: &[String], narrowed: Option<&[String]>, wanted: &str) -> Vec<String> {
     let covers = |list: &[String], scope: &str| list.iter().any(|held| scope_covers(held, scope));
-    let mut held: Vec<String> = match narrowed {
+    let held: Vec<String> = match narrowed {
         None => record.to_vec(),
         Some(narrowed) => {
             let left = record.iter().filter(|scope| covers(narrowed, scope));
@@ -93,12 +95,12 @@ pub fn held_scopes(record: &[String], narrowed: Option<&[String]>, wanted: &str)
             left.chain(named).cloned().collect()
         }
     };
+    let mut sorted = BTreeSet::new();
     if covers(&held, wanted) {
-        held.push(wanted.to_owned());
+        sorted.insert(wanted.to_owned());
     }
-    held.sort_unstable();
-    held.dedup();
-    held
+    sorted.extend(held);
+    sorted.into_iter().collect()
 }
 
 fn small(number: u64) -> i64 {

@@ -1,10 +1,9 @@
 //! Base64, base32, base16 (RFC 4648) and lists of character codes. A run is only taken when what
 //! it decodes to reads as text.
 
-use super::escapes::hex_byte;
+use clampd_sweep::runs;
 
-/// A run shorter than this, without its padding, is no text worth reading.
-const RUN_BYTES_MIN: usize = 11;
+use super::escapes::hex_byte;
 
 /// What each run of a text decodes to, by the base that it is written in.
 #[derive(Default)]
@@ -15,59 +14,38 @@ pub(super) struct Runs {
 }
 
 /// Reads every run of letters, digits and `+ / - _` that is long enough to be a text.
-pub(super) fn runs(text: &str) -> Runs {
-    let mut runs = Runs::default();
-    long_runs(text).for_each(|run| runs.read(run));
-    runs
+pub(super) fn read_runs(text: &str) -> Runs {
+    let mut read = Runs::default();
+    let mut from = 0;
+    while let Some(run) = runs::next(text.as_bytes(), from) {
+        from = run.end;
+        read.read(text.as_bytes().get(run).unwrap_or_default());
+    }
+    read
 }
 
 /// Whether there is a run that is long enough to be a text.
 pub(super) fn has_run(text: &str) -> bool {
-    long_runs(text).next().is_some()
-}
-
-fn long_runs(text: &str) -> impl Iterator<Item = &[u8]> {
-    let mut rest = text.as_bytes();
-    std::iter::from_fn(move || {
-        // Most words are shorter than a run, so the last byte that a run would have is asked first.
-        while let Some((last, front)) = rest.get(..RUN_BYTES_MIN).and_then(<[u8]>::split_last) {
-            let tail = || front.iter().rev().take_while(|b| in_run(**b)).count();
-            let skip = if !in_run(*last) {
-                RUN_BYTES_MIN
-            } else if let Some(other @ 1..) = front.len().checked_sub(tail()) {
-                other
-            } else {
-                let length = rest.iter().position(|b| !in_run(*b));
-                let (run, left) = rest.split_at_checked(length.unwrap_or(rest.len()))?;
-                rest = left;
-                return Some(run);
-            };
-            rest = rest.get(skip..).unwrap_or_default();
-        }
-        None
-    })
-}
-
-fn in_run(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+    runs::next(text.as_bytes(), 0).is_some()
 }
 
 impl Runs {
     fn read(&mut self, run: &[u8]) {
         let digits = run.strip_prefix(b"0x").unwrap_or(run);
-        let (text, into) = if digits.iter().all(u8::is_ascii_hexdigit) {
-            (digits.chunks(2).map(hex_byte).collect(), &mut self.hex)
-        } else if run
-            .iter()
-            .all(|b| b.is_ascii_uppercase() || (b'2'..=b'7').contains(b))
-        {
-            (base32(run), &mut self.base32)
+        let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
+        let is_base32 = || run.iter().all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7'));
+        // What has only letters and digits of the narrower bases may be base64 too.
+        let (text, into, or_base64) = if is_hex {
+            let bytes = digits.chunks(2).map(hex_byte).collect();
+            (bytes, &mut self.hex, true)
+        } else if is_base32() {
+            (base32(run), &mut self.base32, true)
         } else {
-            (base64(run), &mut self.base64)
+            (base64(run), &mut self.base64, false)
         };
         let text = text.filter(|bytes: &Vec<u8>| reads_as_text(bytes));
-        let base64_of_capitals = || base64(run).filter(|bytes| reads_as_text(bytes));
-        if let Some(bytes) = text.or_else(base64_of_capitals) {
+        let wider = || base64(run).filter(|bytes| reads_as_text(bytes));
+        if let Some(bytes) = text.or_else(|| or_base64.then(wider).flatten()) {
             into.push(String::from_utf8_lossy(&bytes).into_owned());
         }
     }
@@ -139,8 +117,13 @@ fn bits(run: &[u8], width: u32, value: impl Fn(u8) -> Option<u8>) -> Option<Vec<
         if count >= 8 {
             count -= 8;
             let byte = (held >> count) as u8;
-            // Most runs are words: they are given up at their first unreadable bytes.
-            let reads = byte >= 0x80 || matches!(byte, b' '..=b'~' | b'\t'..=b'\r');
+            // Most runs are words: they are given up at their first unreadable bytes, or at once
+            // when what they begin with begins no character.
+            let reads = match byte {
+                b' '..=b'~' | b'\t'..=b'\r' => true,
+                0x80..=0xc1 | 0xf5.. => !out.is_empty(),
+                _ => byte >= 0x80,
+            };
             if at <= 10 && !reads {
                 return None;
             }
@@ -181,7 +164,7 @@ fn reads_as_text(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{grouped_codes, runs};
+    use super::{grouped_codes, read_runs};
 
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -189,15 +172,18 @@ mod tests {
     #[test]
     fn runs_that_read_as_text_are_read() {
         for run in ["x: aWdub3JlIHByZXZpb3Vz.", "aWdub3JlIHByZXZpb3Vz=="] {
-            assert_eq!(runs(run).base64, ["ignore previous"], "{run}");
+            assert_eq!(read_runs(run).base64, ["ignore previous"], "{run}");
         }
         for run in [
             "69676e6f72652070726576696f7573",
             "0x69676E6F72652070726576696F7573",
         ] {
-            assert_eq!(runs(run).hex, ["ignore previous"], "{run}");
+            assert_eq!(read_runs(run).hex, ["ignore previous"], "{run}");
         }
-        assert_eq!(runs("NFTW433SMUQHA4TFOZUW65LT").base32, ["ignore previous"]);
+        assert_eq!(
+            read_runs("NFTW433SMUQHA4TFOZUW65LT").base32,
+            ["ignore previous"]
+        );
         let said = ["ignore previous"];
         assert_eq!(
             grouped_codes("69 67 6e 6f 72 65 20 70 72 65 76 69 6f 75 73"),
@@ -217,7 +203,7 @@ mod tests {
             "deadbeefdeadbeef",
             "12 13 14 15 16 17 18 19 20",
         ] {
-            let runs = runs(plain);
+            let runs = read_runs(plain);
             let texts = [runs.base64, runs.hex, runs.base32].concat();
             assert!(texts.is_empty(), "{plain}: {texts:?}");
             assert!(grouped_codes(plain).is_empty(), "{plain}");

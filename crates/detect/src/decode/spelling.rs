@@ -1,7 +1,7 @@
 //! Words spelled so that people and models still read them: spaced out, in digits, backwards,
 //! moved by thirteen letters.
 
-use crate::traits::Traits;
+use clampd_sweep::Traits;
 
 /// Words of orders, or what several languages have of them in common (`instru` of instructions,
 /// instrucciones, instruksi), by whose mirror image or rot13 a text is known to be turned.
@@ -63,7 +63,7 @@ const TURNED_WORDS: &[&str] = &[
 ];
 
 /// The words whose presence says that a text is turned, and how.
-pub(crate) fn cue_words() -> impl Iterator<Item = (String, Traits)> {
+pub(crate) fn turned_words() -> impl Iterator<Item = (String, Traits)> {
     TURNED_WORDS.iter().flat_map(|word| {
         let reversed: String = word.chars().rev().collect();
         [(reversed, Traits::REVERSED), (rot13(word), Traits::ROT13)]

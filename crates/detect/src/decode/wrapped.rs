@@ -1,6 +1,8 @@
 //! Text hidden between other text: tag characters and variation selectors that carry bytes,
 //! comments inside SQL, quoting inside shell words.
 
+use clampd_sweep::{Survey, Traits};
+
 /// The ASCII text that tag characters spell (Unicode 16, section 23.9).
 pub(super) fn tag_characters(text: &str) -> Option<String> {
     let said: String = text
@@ -50,8 +52,8 @@ pub(super) fn without_sql_comments(folded: &str, gap: &str) -> Option<String> {
 /// The words that a shell would see: quotes, backslashes, carets and empty expansions inside
 /// words gone, `$IFS` a space (POSIX 2.2 and 2.6, Bash 3.5.1). Quotes around words and one
 /// apostrophe in a word are no disguise.
-pub(super) fn without_shell_quoting(folded: &str) -> Option<String> {
-    if !is_disguised(folded) {
+pub(super) fn without_shell_quoting(folded: &str, survey: &Survey) -> Option<String> {
+    if !is_disguised(folded, survey) {
         return None;
     }
     let mut out = String::with_capacity(folded.len());
@@ -78,20 +80,22 @@ pub(super) fn without_shell_quoting(folded: &str) -> Option<String> {
 }
 
 /// Signs with which a shell quotes, escapes and expands.
+const QUOTES: Traits = Traits::QUOTE.with(Traits::BACKSLASH).with(Traits::DOLLAR);
+
+/// Whether a byte is one of [`QUOTES`].
 fn quotes(byte: u8) -> bool {
     matches!(byte, b'\'' | b'"' | b'\\' | b'^' | b'$' | b'`')
 }
 
 /// Whether signs stand where only a disguise has them: in one word an expansion of nothing, an
 /// escaped letter, or two quotes. Quotes around words and one apostrophe in a word are none.
-fn is_disguised(folded: &str) -> bool {
+fn is_disguised(folded: &str, survey: &Survey) -> bool {
     let mut word = Disguise::default();
     let mut done = 0;
     let rest = |at: usize| folded.get(at..).unwrap_or_default();
-    while let Some(found) = rest(done).bytes().position(quotes) {
-        let at = done + found;
+    while let Some(at) = survey.next(folded.as_bytes(), done, QUOTES) {
         let plain = folded.get(done..at).unwrap_or_default();
-        if plain.contains([' ', '\n']) {
+        if plain.bytes().rev().any(|byte| matches!(byte, b' ' | b'\n')) {
             word = Disguise {
                 carets: word.carets,
                 ..Disguise::default()
@@ -190,7 +194,9 @@ fn empty_expansion(text: &str) -> Option<(usize, &'static str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{tag_characters, variation_selectors, without_shell_quoting, without_sql_comments};
+    use super::{
+        Survey, tag_characters, variation_selectors, without_shell_quoting, without_sql_comments,
+    };
 
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -235,7 +241,7 @@ mod tests {
             ("n^et us^er", "net user"),
         ] {
             assert_eq!(
-                without_shell_quoting(written).as_deref(),
+                without_shell_quoting(written, &Survey::of(written)).as_deref(),
                 Some(seen),
                 "{written}"
             );

@@ -2,9 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use crate::{decode::cue_words, recognise::Signal, rule::Rule, traits::Traits};
+use clampd_sweep::{Finder, Traits};
 
-use super::{DetectError, finder::Finder, pattern::Pattern};
+use crate::{
+    decode::turned_words,
+    recognise::{self, Signal},
+    rule::Rule,
+};
+
+use super::{
+    DetectError,
+    near::{GROUPS_MAX, WORD_BYTES_MAX},
+    pattern::Pattern,
+};
 
 /// Ready for scanning.
 #[derive(Debug)]
@@ -43,6 +53,13 @@ impl Index {
         let mut by_signal: BTreeMap<Signal, Vec<u16>> = BTreeMap::new();
         for (at, rule) in rules.iter().enumerate() {
             let at = u16::try_from(at).map_err(|e| DetectError::Words(e.to_string()))?;
+            if let Some(word) = longest(rule).filter(|word| word.len() > WORD_BYTES_MAX) {
+                return Err(DetectError::Words(format!("`{word}` is too long")));
+            }
+            if rule.near.len() > GROUPS_MAX {
+                let id = &rule.id;
+                return Err(DetectError::Words(format!("`{id}` has too many groups")));
+            }
             for word in rule.literals.iter() {
                 gates.entry(word).or_default().rules.push(at);
             }
@@ -58,7 +75,10 @@ impl Index {
             }
             patterns.push(Pattern::of(rule)?);
         }
-        let cues: Vec<(String, Traits)> = cue_words().collect();
+        let told = recognise::CUES
+            .iter()
+            .map(|(word, cue)| ((*word).to_owned(), *cue));
+        let cues: Vec<(String, Traits)> = turned_words().chain(told).collect();
         for (word, cue) in &cues {
             let uses = gates.entry(word).or_default();
             uses.cue = uses.cue.with(*cue);
@@ -90,6 +110,15 @@ impl Index {
             .get(usize::from(word))
             .map_or(&[], Vec::as_slice)
     }
+}
+
+/// The longest word of a rule.
+fn longest(rule: &Rule) -> Option<&str> {
+    let groups = rule.near.iter().flat_map(|near| near.iter());
+    rule.literals
+        .iter()
+        .chain(groups)
+        .max_by_key(|word| word.len())
 }
 
 /// A finder of words, each known by its place among them.

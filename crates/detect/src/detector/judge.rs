@@ -1,18 +1,19 @@
 //! One folded text against the rules whose words stand in it.
 
 use clampd_model::{Decodings, Finding, Surface, ToolCategory};
+use clampd_sweep::{Survey, Traits};
 
 use crate::{
     effort::Effort,
     findings::Collected,
     recognise::{self, Prose, Signals},
     rule::{Form, Rule},
-    traits::Traits,
 };
 
 use super::{
     index::Index,
     near::{self, Near},
+    order::{self, Packed},
 };
 
 /// Where the text stands.
@@ -37,11 +38,28 @@ impl Context {
 }
 
 /// A word that opens a rule, at its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Gate {
     pub(super) rule: u16,
     pub(super) start: u32,
     pub(super) end: u32,
+}
+
+impl Packed for Gate {
+    fn pack(self) -> u64 {
+        // Words are at most `WORD_BYTES_MAX` long.
+        let bytes = self.end.saturating_sub(self.start);
+        u64::from(self.rule) << 48 | u64::from(self.start) << 16 | u64::from(bytes)
+    }
+
+    fn unpack(number: u64) -> Self {
+        let start = (number >> 16) as u32;
+        Self {
+            rule: (number >> 48) as u16,
+            start,
+            end: start.saturating_add(number as u32 & 0xffff),
+        }
+    }
 }
 
 /// Judges the texts of one leaf.
@@ -54,20 +72,21 @@ pub(super) struct Judge<'d> {
 }
 
 impl<'d> Judge<'d> {
-    /// Judges `text` and notes what is found; gives the traits for further decoding.
+    /// Judges `text` and notes what is found; gives what is known of it for further decoding.
     pub(super) fn judge(
         &self,
         text: &str,
         decodings: Decodings,
         collected: &mut Collected,
-    ) -> Traits {
+    ) -> Survey {
         #[cfg(fuzzing)]
         crate::fuzzing::judged(text);
         let (gates, cues) = self.gates(text);
-        let traits = Traits::of(text).with(cues);
-        let prose = Prose::new(text);
+        let mut survey = Survey::of(text);
+        survey.traits = survey.traits.with(cues);
+        let prose = Prose::new(text, survey.traits);
         let own_language = self.context.own_language;
-        let signals = recognise::signals(text, traits, &prose, own_language, &self.effort);
+        let signals = recognise::signals(text, &survey, &prose, own_language, &self.effort);
         if !gates.is_empty() {
             let read = Read {
                 text,
@@ -89,7 +108,7 @@ impl<'d> Judge<'d> {
                 }
             }
         }
-        traits
+        survey
     }
 
     /// The words in the text that open rules which are looked for here, in the order of their
@@ -132,7 +151,7 @@ impl<'d> Judge<'d> {
         let mut opened = RuleSet::new(self.rules.len());
         gates.iter().for_each(|gate| opened.insert(gate.rule));
         let nears = near::around(self, &gates, read.text, read.is_ascii, &opened);
-        gates.sort_unstable();
+        order::sort(&mut gates);
         for of_rule in gates.chunk_by(|a, b| a.rule == b.rule) {
             let Some(at) = of_rule.first().map(|gate| gate.rule) else {
                 continue;

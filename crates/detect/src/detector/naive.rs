@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use clampd_model::{Decodings, Severity, Surface, SurfaceSet};
+use clampd_sweep::Traits;
 use regex_lite::Regex;
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     findings::Collected,
     fold,
     limits::WINDOW_BYTES,
-    recognise::Prose,
+    recognise::{CUES, Prose},
     rule::{Form, Reach, Rule, ToolSet, Words},
 };
 
@@ -33,6 +34,11 @@ type Found = BTreeMap<String, (u32, u32)>;
 fn places(text: &str, word: &str) -> Vec<(usize, usize)> {
     let starts = (0..text.len()).filter(|at| text.as_bytes()[*at..].starts_with(word.as_bytes()));
     starts.map(|start| (start, start + word.len())).collect()
+}
+
+fn cues(text: &str) -> Traits {
+    let there = CUES.iter().filter(|(word, _)| text.contains(word));
+    there.fold(Traits::default(), |all, (_, cue)| all.with(*cue))
 }
 
 fn begins_word(text: &str, start: usize) -> bool {
@@ -59,7 +65,7 @@ fn is_near(rule: &Rule, text: &str, gate: (usize, usize)) -> bool {
 fn found_naively(rules: &[Rule], text: &str) -> Found {
     let mut found = Found::new();
     for rule in rules {
-        if rule.form == Form::Bare && Prose::new(text).holds() {
+        if rule.form == Form::Bare && Prose::new(text, cues(text)).holds() {
             continue;
         }
         let mut gates: Vec<_> = rule

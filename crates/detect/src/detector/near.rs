@@ -3,14 +3,22 @@
 //! Every such word is found and every opening word asks for its own in logarithmic time, so that
 //! no number of words that lead nowhere hides the one that does.
 
-use std::ops::Range;
-
 use crate::rule::{Reach, Rule};
 
-use super::judge::{Gate, Judge, RuleSet, begins_word, narrow};
+use super::{
+    judge::{Gate, Judge, RuleSet, begins_word, narrow},
+    order::{self, Packed},
+};
+
+/// Groups that a rule may have.
+pub(super) const GROUPS_MAX: usize = 1 << GROUP_BITS;
+/// Bytes that a word may have.
+pub(super) const WORD_BYTES_MAX: usize = (1 << LENGTH_BITS) - 1;
+const GROUP_BITS: u32 = 5;
+const LENGTH_BITS: u32 = 11;
 
 /// A word of a group of a rule at its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Near {
     rule: u16,
     group: u8,
@@ -18,6 +26,48 @@ pub(super) struct Near {
     end: u32,
     /// The end of the word of this group, up to here, that ends last.
     furthest: u32,
+}
+
+impl Packed for Near {
+    fn pack(self) -> u64 {
+        let bytes = self.end.saturating_sub(self.start);
+        u64::from(self.rule) << 48
+            | u64::from(self.group) << (32 + LENGTH_BITS)
+            | u64::from(self.start) << LENGTH_BITS
+            | u64::from(bytes)
+    }
+
+    fn unpack(number: u64) -> Self {
+        let start = (number >> LENGTH_BITS) as u32;
+        let end = start.saturating_add(number as u32 & ((1 << LENGTH_BITS) - 1));
+        Self {
+            rule: (number >> 48) as u16,
+            group: (number >> (32 + LENGTH_BITS)) as u8 & ((1 << GROUP_BITS) - 1),
+            start,
+            end,
+            furthest: end,
+        }
+    }
+}
+
+/// Where words may begin that count.
+#[derive(Clone, Copy)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Packed for Span {
+    fn pack(self) -> u64 {
+        u64::from(self.start) << 32 | u64::from(self.end)
+    }
+
+    fn unpack(number: u64) -> Self {
+        Self {
+            start: (number >> 32) as u32,
+            end: number as u32,
+        }
+    }
 }
 
 /// The words of groups of the opened rules around the gates, by rule and group in order.
@@ -30,10 +80,10 @@ pub(super) fn around(
 ) -> Vec<Near> {
     let mut nears = Vec::new();
     for span in spans(judge, gates, is_ascii) {
-        judge
-            .index
-            .nears
-            .find(text.as_bytes(), span, |word, start, end| {
+        judge.index.nears.find(
+            text.as_bytes(),
+            span.start as usize..span.end as usize,
+            |word, start, end| {
                 if !begins_word(text, start) {
                     return;
                 }
@@ -48,9 +98,10 @@ pub(super) fn around(
                         furthest: end,
                     });
                 }
-            });
+            },
+        );
     }
-    nears.sort_unstable();
+    order::sort(&mut nears);
     let mut last: Option<Near> = None;
     for near in &mut nears {
         if let Some(last) = last.filter(|last| (last.rule, last.group) == (near.rule, near.group)) {
@@ -62,22 +113,24 @@ pub(super) fn around(
 }
 
 /// Where words of groups may begin that count, in order and apart from each other.
-fn spans(judge: &Judge<'_>, gates: &[Gate], is_ascii: bool) -> Vec<Range<usize>> {
-    let mut spans: Vec<Range<usize>> = Vec::new();
+fn spans(judge: &Judge<'_>, gates: &[Gate], is_ascii: bool) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
     for gate in gates {
         let Some(rule) = judge.rule(gate.rule).filter(|rule| !rule.near.is_empty()) else {
             continue;
         };
-        let within = within(rule, is_ascii) as usize;
-        let from = match rule.reach {
-            Reach::Around => (gate.start as usize)
+        let within = within(rule, is_ascii);
+        let start = match rule.reach {
+            Reach::Around => gate
+                .start
                 .saturating_sub(within)
-                .saturating_sub(judge.index.near_bytes_max),
-            Reach::After => gate.end as usize,
+                .saturating_sub(narrow(judge.index.near_bytes_max)),
+            Reach::After => gate.end,
         };
-        spans.push(from..(gate.end as usize).saturating_add(within + 1));
+        let end = gate.end.saturating_add(within + 1);
+        spans.push(Span { start, end });
     }
-    spans.sort_unstable_by_key(|span| span.start);
+    order::sort(&mut spans);
     spans.dedup_by(|next, last| {
         let touches = next.start <= last.end;
         if touches {

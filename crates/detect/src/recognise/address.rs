@@ -4,6 +4,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use clampd_sweep::{Survey, Traits};
+
 use super::{Signal, Signals};
 
 /// Notes every URL in folded text whose host is an address that no outside service has.
@@ -36,9 +38,15 @@ pub(super) fn recognise(text: &str, signals: &mut Signals) {
 }
 
 /// Notes the address of the metadata services, which is unmistakable without a URL around it.
-pub(super) fn recognise_bare(text: &str, signals: &mut Signals) {
-    if let Some(at) = text.find("169.254.169.254") {
-        signals.put(Signal::MetadataAddress, at);
+pub(super) fn recognise_bare(text: &str, survey: &Survey, signals: &mut Signals) {
+    let mut from = 0;
+    while let Some(at) = survey.next(text.as_bytes(), from, Traits::DIGIT) {
+        let run = text.get(at..).unwrap_or_default().bytes();
+        from = at + run.take_while(u8::is_ascii_digit).count();
+        let last = text.get(from.saturating_sub(3)..).unwrap_or_default();
+        if last.starts_with("169.254.169.254") {
+            return signals.put(Signal::MetadataAddress, from - 3);
+        }
     }
 }
 
@@ -303,7 +311,7 @@ fn is_inside(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::{Signal, Signals};
-    use super::{recognise, recognise_bare};
+    use super::{Survey, recognise, recognise_bare};
 
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -311,7 +319,7 @@ mod tests {
     fn check(url: &str, expected: Option<Signal>) {
         let mut signals = Signals::default();
         recognise(url, &mut signals);
-        recognise_bare(url, &mut signals);
+        recognise_bare(url, &Survey::of(url), &mut signals);
         assert_eq!(
             signals.iter().next().map(|(signal, _)| signal),
             expected,

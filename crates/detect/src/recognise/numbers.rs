@@ -7,19 +7,24 @@ mod kinds;
 
 use std::ops::{Deref, DerefMut};
 
+use clampd_sweep::{Survey, Traits};
+
 use super::Signals;
 
 use kinds::KINDS;
 
 /// Notes every number in folded text that passes its kind's checks.
-pub(super) fn recognise(text: &str, signals: &mut Signals) {
+pub(super) fn recognise(text: &str, survey: &Survey, signals: &mut Signals) {
     let bytes = text.as_bytes();
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        if !byte.is_ascii_alphanumeric() {
-            at += 1;
-            continue;
-        }
+    let mut from = 0;
+    while let Some(digit) = survey.next(bytes, from, Traits::DIGIT) {
+        let in_front = bytes.get(from..digit).unwrap_or_default();
+        let in_front = in_front
+            .iter()
+            .rev()
+            .take_while(|b| b.is_ascii_alphanumeric());
+        let at = digit - in_front.count();
+        codes::recognise_behind(bytes, from, at, signals);
         let inside = before(bytes, at).is_some_and(joins);
         let word = bytes.get(at..).unwrap_or_default();
         let length = word
@@ -29,14 +34,14 @@ pub(super) fn recognise(text: &str, signals: &mut Signals) {
         if !inside {
             codes::recognise(word, length, at, signals);
         }
-        if byte.is_ascii_digit() && !inside {
+        if at == digit && !inside {
             let number = Number::read(bytes, at);
             if number.digits.len() >= DIGITS_MIN {
                 judge(&number, text, signals);
             }
-            at = number.end.max(at + 1);
+            from = number.end.max(at + 1);
         } else {
-            at += length.max(1);
+            from = at + length.max(1);
         }
     }
 }
@@ -236,14 +241,14 @@ fn holds_word(text: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::{Signal, Signals};
-    use super::recognise;
+    use super::{Survey, recognise};
 
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn check(text: &str, expected: Option<Signal>) {
         let mut signals = Signals::default();
-        recognise(text, &mut signals);
+        recognise(text, &Survey::of(text), &mut signals);
         assert_eq!(
             signals.iter().next().map(|(signal, _)| signal),
             expected,

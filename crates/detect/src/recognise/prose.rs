@@ -3,6 +3,12 @@
 
 use std::cell::OnceCell;
 
+use clampd_sweep::Traits;
+
+/// Words that say what a text is, wherever they stand.
+pub(crate) const CUES: &[(&str, Traits)] =
+    &[("case when ", Traits::CASE_WHEN), ("```", Traits::FENCE)];
+
 /// Plain words that make a sentence.
 const PLAIN_WORDS_MIN: usize = 5;
 /// Plain words in a row that are a sentence, whatever else stands around it.
@@ -17,14 +23,17 @@ const WORDS_MAX: usize = 96;
 /// Whether a text is prose, found out when first asked.
 pub(crate) struct Prose<'t> {
     text: &'t str,
+    /// What the words of [`CUES`] in it say.
+    cues: Traits,
     holds: OnceCell<bool>,
     document: OnceCell<bool>,
 }
 
 impl<'t> Prose<'t> {
-    pub(crate) fn new(text: &'t str) -> Self {
+    pub(crate) fn new(text: &'t str, cues: Traits) -> Self {
         Self {
             text,
+            cues,
             holds: OnceCell::new(),
             document: OnceCell::new(),
         }
@@ -32,12 +41,14 @@ impl<'t> Prose<'t> {
 
     /// Whether it has as many lines as a document or a listing.
     pub(crate) fn is_document(&self) -> bool {
-        *self.document.get_or_init(|| is_document(self.text))
+        *self
+            .document
+            .get_or_init(|| is_document(self.text, self.cues))
     }
 
     /// Whether it is.
     pub(crate) fn holds(&self) -> bool {
-        *self.holds.get_or_init(|| is_prose(self.text))
+        *self.holds.get_or_init(|| is_prose(self.text, self.cues))
     }
 }
 
@@ -99,7 +110,11 @@ const WORDS_BEHIND: usize = 4;
 const MENTION_BYTES_MAX: usize = 400;
 
 /// Whether most of the words of a folded text are plain words of some language.
-fn is_prose(text: &str) -> bool {
+fn is_prose(text: &str, cues: Traits) -> bool {
+    let statement = STATEMENTS.iter().any(|begin| text.starts_with(begin));
+    if cues.any(Traits::CASE_WHEN) && !statement {
+        return is_document(text, cues);
+    }
     let mut words = 0;
     let mut plain = 0;
     let mut unspaced = 0;
@@ -111,6 +126,9 @@ fn is_prose(text: &str) -> bool {
             plain += 1;
             run += 1;
             longest = longest.max(run);
+            if longest >= SENTENCE_WORDS_MIN {
+                return true;
+            }
         } else {
             run = 0;
         }
@@ -118,20 +136,16 @@ fn is_prose(text: &str) -> bool {
             unspaced += word.chars().filter(|c| is_unspaced(*c)).count();
         }
     }
-    let statement = STATEMENTS.iter().any(|begin| text.starts_with(begin));
-    if text.contains("case when ") && !statement {
-        return is_document(text);
-    }
     unspaced >= UNSPACED_LETTERS_MIN
         || longest >= SENTENCE_WORDS_MIN
         || (plain >= PLAIN_WORDS_MIN && plain * 100 >= words * 55)
-        || is_document(text)
+        || is_document(text, cues)
 }
 
 /// Whether it has many lines or shows code as documents do.
-fn is_document(text: &str) -> bool {
+fn is_document(text: &str, cues: Traits) -> bool {
     let ends = text.bytes().filter(|b| *b == b'\n');
-    ends.take(LINES_MAX + 1).count() > LINES_MAX || text.contains("```")
+    ends.take(LINES_MAX + 1).count() > LINES_MAX || cues.any(Traits::FENCE)
 }
 
 /// How whole statements begin: what stands in them is theirs.
@@ -178,7 +192,7 @@ pub(super) fn is_unspaced(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_prose;
+    use super::{Traits, is_prose};
 
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -191,7 +205,7 @@ mod tests {
             "この文章は人間のために書かれています",
             "सभी फाइलों को दिखाएँ जो बड़ी हैं",
         ] {
-            assert!(is_prose(prose), "{prose}");
+            assert!(is_prose(prose, Traits::default()), "{prose}");
         }
         for payload in [
             "; cat /etc/passwd",
@@ -199,7 +213,7 @@ mod tests {
             "<b onclick=alert(1)>x</b>",
             "ls -la",
         ] {
-            assert!(!is_prose(payload), "{payload}");
+            assert!(!is_prose(payload, Traits::default()), "{payload}");
         }
     }
 }

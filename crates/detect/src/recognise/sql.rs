@@ -4,7 +4,7 @@
 
 mod tokens;
 
-use crate::effort::Effort;
+use crate::{effort::Effort, limits::CONNECTIVE_COST_BYTES};
 
 use super::{Signal, Signals};
 use tokens::{Token, tokens};
@@ -25,7 +25,7 @@ pub(super) fn recognise_value(text: &str, signals: &mut Signals, effort: &Effort
         let follows = true;
         let behind = text.get(at..).unwrap_or_default();
         let (read, length) = first_tokens(behind);
-        if !effort.spend(length) {
+        if !effort.spend(length + CONNECTIVE_COST_BYTES) {
             break;
         }
         let mut end = behind.len().min(DOUBLED_BYTES_MAX);

@@ -8,15 +8,24 @@ pub(super) fn recognise(rest: &[u8], length: usize, at: usize, signals: &mut Sig
     let Some(word) = rest.get(..length) else {
         return;
     };
-    if length == 2 && rest.get(2) == Some(&b' ') && spaced_nino(rest) {
-        signals.put(Signal::UkNino, at);
-    }
     if length >= 4 && is_iban_start(word) && iban(rest) {
         signals.put(Signal::Iban, at);
     } else if matches!(length, 9 | 10 | 16 | 18)
         && let Some(signal) = of_word(word)
     {
         signals.put(signal, at);
+    }
+}
+
+/// Notes the code whose two letters stand, with a blank behind them, before the word at `at` and
+/// not before `from`.
+pub(super) fn recognise_behind(text: &[u8], from: usize, at: usize, signals: &mut Signals) {
+    let Some(start) = at.checked_sub(3).filter(|start| *start >= from) else {
+        return;
+    };
+    let joined = super::before(text, start).is_some_and(super::joins);
+    if !joined && text.get(start..).is_some_and(spaced_nino) {
+        signals.put(Signal::UkNino, start);
     }
 }
 

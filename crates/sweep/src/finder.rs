@@ -1,9 +1,10 @@
 //! Finds every word of a list in a folded text, in one pass whose cost does not depend on how
 //! many words there are.
 //!
-//! Three bytes and a fourth are asked of a table of bits whether a word may begin with them; only
-//! where it says yes are the few words that begin so compared. The table knows bytes by classes,
-//! so it may say yes wrongly and never says no wrongly. What a word is for is `index`'s.
+//! Three bytes and a fourth are asked of a table of bits whether a word may begin with them; where
+//! it says yes, the next two are asked whether one of the words that begin so may go on with them;
+//! and only then are these words compared. The tables know bytes by classes, so they may say yes
+//! wrongly and never say no wrongly. What a word is for is `index`'s.
 
 use std::ops::Range;
 
@@ -13,24 +14,22 @@ const CLASS_BITS: u32 = 5;
 const CLASS: u32 = (1 << CLASS_BITS) - 1;
 /// How many triples of classes there are.
 const TRIPLES: usize = 1 << (3 * CLASS_BITS);
+/// Bits of a group of words of four bytes or more, made from their first four classes.
+const GROUP_BITS: u32 = 13;
 /// Bytes of a word that are compared at once.
 const HEAD_BYTES: usize = 8;
 /// Places of a text that are looked at before those where the table said yes are.
-const BLOCK: usize = 1_024;
+const BLOCK: usize = 256;
 
 /// Ready to find words. A word is known by its place in the list.
 #[derive(Debug)]
-pub(super) struct Finder {
+pub struct Finder {
     /// By the classes of three bytes: which classes may follow for a word to begin there.
     admits: Box<[u32; TRIPLES]>,
-    /// By the classes of three bytes: where the words that begin so end among `entries`.
-    ends: Vec<u32>,
-    /// The words of three bytes or more, by their first three classes.
-    entries: Vec<Entry>,
-    /// By first byte: where the words of one or two bytes end among `short`.
-    short_ends: Vec<u32>,
-    /// The words of one or two bytes, by their first.
-    short: Vec<Entry>,
+    /// The words of four bytes or more, by their first four classes.
+    long: Groups,
+    /// The words of three bytes or less, by their first class.
+    short: Groups,
     /// What words have beyond [`HEAD_BYTES`], one behind the other.
     tails: Vec<u8>,
 }
@@ -49,22 +48,26 @@ struct Entry {
     tail: u32,
 }
 
-/// A place of a block where a word may begin, and the classes of its first three bytes.
-#[derive(Clone, Copy, Default)]
-struct Maybe {
-    nth: u16,
-    triple: u16,
+/// Words in groups of those that may begin alike.
+#[derive(Debug, Default)]
+struct Groups {
+    /// By group: where its words end among `entries`.
+    ends: Vec<u16>,
+    entries: Vec<Entry>,
+    /// By group: the classes that may stand at two places further on in one of its words.
+    further: Vec<[u32; 2]>,
 }
+
+/// Places of a block where words may begin.
+type Places = [u8; BLOCK];
 
 impl Finder {
     /// Makes ready a list of words. An empty word is never found.
-    pub(super) fn new<'w>(words: impl Iterator<Item = (u16, &'w str)>) -> Self {
+    pub fn new<'w>(words: impl Iterator<Item = (u16, &'w str)>) -> Self {
         let mut finder = Self {
             admits: Box::new([0; TRIPLES]),
-            ends: Vec::new(),
-            entries: Vec::new(),
-            short_ends: Vec::new(),
-            short: Vec::new(),
+            long: Groups::default(),
+            short: Groups::default(),
             tails: Vec::new(),
         };
         let mut long: Vec<(usize, Entry)> = Vec::new();
@@ -74,31 +77,26 @@ impl Finder {
             let [first, ..] = bytes else { continue };
             finder.admit(bytes);
             let entry = finder.entry(word, bytes);
-            match triple(bytes) {
-                Some(triple) => long.push((triple, entry)),
-                None => short.push((usize::from(*first), entry)),
+            match bytes.first_chunk::<4>() {
+                Some(head) => long.push((group_of(four(head.map(class))), entry)),
+                None => short.push((class(*first) as usize, entry)),
             }
         }
-        (finder.ends, finder.entries) = grouped(long, TRIPLES);
-        (finder.short_ends, finder.short) = grouped(short, 256);
+        finder.long = Groups::new(long, 1 << GROUP_BITS, 4);
+        finder.short = Groups::new(short, 1 << CLASS_BITS, 1);
         finder
     }
 
     /// Sets the bits of every four classes that a text may have where the word begins.
     fn admit(&mut self, word: &[u8]) {
-        let mut fours = vec![0_u32];
+        let mut fours = vec![0];
         for nth in 0..4 {
-            let range = match word.get(nth) {
-                Some(byte) => {
-                    let class = class(*byte);
-                    class..=class
-                }
+            let range = match word.get(nth).map(|byte| class(*byte)) {
+                Some(class) => class..=class,
                 None => 0..=CLASS,
             };
-            fours = fours
-                .into_iter()
-                .flat_map(|four| range.clone().map(move |class| four << CLASS_BITS | class))
-                .collect();
+            let longer = |four: u32| range.clone().map(move |class| four << CLASS_BITS | class);
+            fours = fours.into_iter().flat_map(longer).collect();
         }
         for four in fours {
             if let Some(admits) = self.admits.get_mut((four >> CLASS_BITS) as usize) {
@@ -122,45 +120,69 @@ impl Finder {
 
     /// Hands to `found` each word that begins in `range` of the text, with its start and end, in
     /// the order of their starts.
-    pub(super) fn find(
-        &self,
-        text: &[u8],
-        range: Range<usize>,
-        mut found: impl FnMut(u16, usize, usize),
-    ) {
-        let mut places = [Maybe::default(); BLOCK];
+    pub fn find(&self, text: &[u8], range: Range<usize>, mut found: impl FnMut(u16, usize, usize)) {
+        let mut places = [0; BLOCK];
         let end = range.end.min(text.len());
         let mut from = range.start;
         while from < end {
             let to = end.min(from + BLOCK);
             let count = self.places(text, from..to, &mut places);
             for place in places.iter().take(count) {
-                let at = from + usize::from(place.nth);
-                self.words_at(text, at, usize::from(place.triple), &mut found);
+                self.words_at(text, from + usize::from(*place), &mut found);
             }
             from = to;
         }
     }
 
-    /// Notes where in `range`, of at most [`BLOCK`] bytes, a word may begin; gives how many.
-    fn places(&self, text: &[u8], range: Range<usize>, places: &mut [Maybe; BLOCK]) -> usize {
+    /// Notes where in `range`, of at most [`BLOCK`] bytes, a word may well begin; gives how many.
+    fn places(&self, text: &[u8], range: Range<usize>, places: &mut Places) -> usize {
+        let from = range.start;
+        let admitted = self.admitted(text, range, places);
+        let mut count = 0;
+        for nth in 0..admitted {
+            let place = places.get(nth).copied().unwrap_or_default();
+            let goes_on = self.goes_on(text.get(from + usize::from(place)..).unwrap_or_default());
+            if let Some(kept) = places.get_mut(count) {
+                *kept = place;
+            }
+            count += usize::from(goes_on);
+        }
+        count
+    }
+
+    /// Whether by the first six bytes a word may begin here.
+    fn goes_on(&self, rest: &[u8]) -> bool {
+        let six = match rest.first_chunk::<6>() {
+            Some(six) => *six,
+            None => {
+                let mut six = [0; 6];
+                six.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                six
+            }
+        };
+        let [first, second, third, fourth, fifth, sixth] = six.map(class);
+        let four = four([first, second, third, fourth]);
+        self.long.admits(group_of(four), fifth, sixth)
+            || self.short.admits(first as usize, second, third)
+    }
+
+    /// Notes where in `range`, of at most [`BLOCK`] bytes, a word may begin with the four bytes that
+    /// stand there; gives how many.
+    fn admitted(&self, text: &[u8], range: Range<usize>, places: &mut Places) -> usize {
         let mut roll = 0_u32;
         for nth in 0..3 {
             roll = roll << CLASS_BITS | text.get(range.start + nth).map_or(0, |b| class(*b));
         }
         let mut count = 0;
         let mut note = |nth: usize, class: u32| {
+            let triple = roll as usize % TRIPLES;
             roll = roll << CLASS_BITS | class;
-            let triple = (roll >> CLASS_BITS) as usize % TRIPLES;
             let admits = self.admits.get(triple).copied().unwrap_or(0);
             // No branch: whether a word may begin here is as good as random.
             if let Some(place) = places.get_mut(count % BLOCK) {
-                *place = Maybe {
-                    nth: nth as u16,
-                    triple: triple as u16,
-                };
+                *place = nth as u8;
             }
-            count += (admits >> (roll & CLASS) & 1) as usize;
+            count += (admits >> class & 1) as usize;
         };
         let fourth = text.get(range.start + 3..).unwrap_or_default();
         let fourth = fourth.get(..range.len()).unwrap_or(fourth);
@@ -175,31 +197,24 @@ impl Finder {
     }
 
     /// Hands on the words that begin right at `at`.
-    fn words_at(
-        &self,
-        text: &[u8],
-        at: usize,
-        triple: usize,
-        found: &mut impl FnMut(u16, usize, usize),
-    ) {
+    fn words_at(&self, text: &[u8], at: usize, found: &mut impl FnMut(u16, usize, usize)) {
         let rest = text.get(at..).unwrap_or_default();
         let head = match rest.first_chunk::<HEAD_BYTES>() {
             Some(head) => u64::from_le_bytes(*head),
             None => head_of(rest),
         };
-        let mut compare = |entries: &[Entry]| {
+        let [first, second, third, fourth, ..] = head.to_le_bytes().map(class);
+        let short = self.short.group(first as usize);
+        let long = self
+            .long
+            .group(group_of(four([first, second, third, fourth])));
+        for entries in [short, long] {
             for entry in entries {
                 if head & entry.mask == entry.head && self.ends_alike(entry, rest) {
                     found(entry.word, at, at + usize::from(entry.bytes));
                 }
             }
-        };
-        if !self.short.is_empty()
-            && let Some(first) = rest.first()
-        {
-            compare(group(&self.short_ends, &self.short, usize::from(*first)));
         }
-        compare(group(&self.ends, &self.entries, triple));
     }
 
     /// Whether the text goes on as the word does beyond its head.
@@ -215,37 +230,60 @@ impl Finder {
     }
 }
 
-/// The entries in the order of their keys, and by key where its entries end. Keys are small
-/// numbers, so they are counted, which is a tenth of a sort's code.
-fn grouped(keyed: Vec<(usize, Entry)>, keys: usize) -> (Vec<u32>, Vec<Entry>) {
-    let mut ends = vec![0_u32; keys + 1];
-    for (key, _) in &keyed {
-        if let Some(end) = ends.get_mut(key + 1) {
-            *end += 1;
+impl Groups {
+    /// The words in the order of their groups. These are small numbers, so they are counted, which
+    /// is a tenth of a sort's code.
+    /// Words are in one group by their first `known` bytes.
+    fn new(words: Vec<(usize, Entry)>, groups: usize, known: u32) -> Self {
+        let mut ends = vec![0_u16; groups + 1];
+        let mut further = vec![[0; 2]; groups];
+        for (group, entry) in &words {
+            if let Some(end) = ends.get_mut(group + 1) {
+                *end += 1;
+            }
+            if let Some(classes) = further.get_mut(*group) {
+                for (nth, classes) in (known..).zip(classes) {
+                    let byte = (entry.head >> (8 * nth)) as u8;
+                    let is_there = entry.mask >> (8 * nth) & 1 != 0;
+                    *classes |= if is_there { 1 << class(byte) } else { u32::MAX };
+                }
+            }
+        }
+        let mut sum = 0;
+        for end in &mut ends {
+            sum += *end;
+            *end = sum;
+        }
+        let mut free = ends.clone();
+        let mut entries = vec![Entry::default(); words.len()];
+        for (group, entry) in words {
+            if let Some(at) = free.get_mut(group)
+                && let Some(place) = entries.get_mut(usize::from(*at))
+            {
+                *place = entry;
+                *at += 1;
+            }
+        }
+        Self {
+            ends,
+            entries,
+            further,
         }
     }
-    let mut sum = 0;
-    for end in &mut ends {
-        sum += *end;
-        *end = sum;
-    }
-    let mut free = ends.clone();
-    let mut entries = vec![Entry::default(); keyed.len()];
-    for (key, entry) in keyed {
-        if let Some(at) = free.get_mut(key)
-            && let Some(place) = entries.get_mut(*at as usize)
-        {
-            *place = entry;
-            *at += 1;
-        }
-    }
-    (ends, entries)
-}
 
-/// The entries of one key.
-fn group<'e>(ends: &[u32], entries: &'e [Entry], key: usize) -> &'e [Entry] {
-    let at = |key: usize| ends.get(key).map_or(0, |end| *end as usize);
-    entries.get(at(key)..at(key + 1)).unwrap_or_default()
+    /// Whether a word of a group may go on with two bytes of these classes.
+    fn admits(&self, group: usize, first: u32, second: u32) -> bool {
+        let [firsts, seconds] = self.further.get(group).copied().unwrap_or_default();
+        (firsts >> first & seconds >> second & 1) != 0
+    }
+
+    fn group(&self, group: usize) -> &[Entry] {
+        let Some([from, to]) = self.ends.get(group..group + 2) else {
+            return &[];
+        };
+        let range = usize::from(*from)..usize::from(*to);
+        self.entries.get(range).unwrap_or_default()
+    }
 }
 
 /// The first bytes of a text as a number, the first one lowest.
@@ -254,11 +292,17 @@ fn head_of(bytes: &[u8]) -> u64 {
     head.fold(0, |head, byte| head << 8 | u64::from(*byte))
 }
 
-/// The classes of the first three bytes.
-fn triple(bytes: &[u8]) -> Option<usize> {
-    let [a, b, c, ..] = bytes else { return None };
-    let triple = (class(*a) << CLASS_BITS | class(*b)) << CLASS_BITS | class(*c);
-    Some(triple as usize)
+/// Four classes as one number.
+fn four(classes: [u32; 4]) -> u32 {
+    classes
+        .iter()
+        .fold(0, |all, class| all << CLASS_BITS | class)
+}
+
+/// The group of the words that begin with four classes.
+fn group_of(four: u32) -> usize {
+    // Multiplicative hashing (Knuth, volume 3, section 6.4).
+    (four.wrapping_mul(0x9e37_79b1) >> (u32::BITS - GROUP_BITS)) as usize
 }
 
 fn class(byte: u8) -> u32 {
