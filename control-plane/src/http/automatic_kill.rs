@@ -1,6 +1,7 @@
 //! `/v1/automatic-kill`: when an agent is killed without anyone's order.
 
 use axum::{Json, extract::State, http::StatusCode};
+use clampd_model::RiskScore;
 
 use super::{
     App,
@@ -56,6 +57,11 @@ pub(super) async fn put(
     value::demand(holds, "blocked_calls", "must be 1 to 10000")?;
     let holds = (1..=WITHIN_SECONDS_MAX).contains(&rule.within_seconds);
     value::demand(holds, "within_seconds", "must be 1 to 86400")?;
+    if let Some(risk_at) = rule.risk_at {
+        let holds = value::is_risk(risk_at) && risk_at > RiskScore::default();
+        let wanted = "must be above 0 and at most 1, with at most three decimals";
+        value::demand(holds, "risk_at", wanted)?;
+    }
     app.store
         .set_automatic_kill(key.org_id, Some(rule.clone()))
         .await?;

@@ -1,8 +1,8 @@
 //! Kills that nobody ordered: an agent whose calls are blocked again and again.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use clampd_model::{AgentState, AuditEvent};
+use clampd_model::{AgentState, AuditEvent, RiskScore};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -14,13 +14,16 @@ use super::{
 use crate::clock;
 
 /// When an agent is killed without anyone's order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AutomaticKill {
     /// After this many calls that were blocked.
     pub(crate) blocked_calls: u32,
     /// Within this many seconds.
     pub(crate) within_seconds: u32,
+    /// Also as soon as its risk, the moving average of its events' scores, is at least this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) risk_at: Option<RiskScore>,
     /// Whether the agents that it delegated to follow it.
     #[serde(default)]
     pub(crate) cascade: bool,
@@ -54,22 +57,14 @@ impl Store {
     }
 }
 
-/// The agents with blocked calls among the events, each with the request of its last one.
-pub(super) fn offenders(events: &[AuditEvent]) -> BTreeSet<(String, String)> {
-    let blocked = events
-        .iter()
-        .rev()
-        .filter(|event| event.blocked && !event.agent_id.is_empty());
-    let mut offenders: BTreeSet<(String, String)> = BTreeSet::new();
-    for event in blocked {
-        if !offenders
-            .iter()
-            .any(|(agent_id, _)| *agent_id == event.agent_id)
-        {
-            offenders.insert((event.agent_id.clone(), event.request_id.clone()));
-        }
-    }
-    offenders
+/// The agents with blocked or risky calls among the events, each with the request of its last one.
+pub(super) fn offenders(events: &[AuditEvent]) -> BTreeMap<String, String> {
+    let offends = |event: &&AuditEvent| {
+        let offends = event.blocked || event.risk_score > RiskScore::default();
+        offends && !event.agent_id.is_empty()
+    };
+    let of_each = |event: &AuditEvent| (event.agent_id.clone(), event.request_id.clone());
+    events.iter().filter(offends).map(of_each).collect()
 }
 
 /// Kills those of the offenders that the rule names; their events are in the trail already.
@@ -77,7 +72,7 @@ pub(super) fn offenders(events: &[AuditEvent]) -> BTreeSet<(String, String)> {
 pub(super) fn enforce(
     write: &mut Write<'_>,
     org_id: &str,
-    offenders: BTreeSet<(String, String)>,
+    offenders: BTreeMap<String, String>,
 ) -> Result<Vec<String>, StoreError> {
     if offenders.is_empty() {
         return Ok(Vec::new());
@@ -87,21 +82,14 @@ pub(super) fn enforce(
     };
     let mut killed = Vec::new();
     for (agent_id, request_id) in offenders {
-        if !is_due(write.connection, org_id, &agent_id, &rule)? {
+        let Some(reason) = due(write.connection, org_id, &agent_id, &rule)? else {
             continue;
-        }
-        let AutomaticKill {
-            blocked_calls,
-            within_seconds,
-            cascade,
-        } = rule;
+        };
         let order = StateOrder {
             id: agent_id,
             state: AgentState::Killed,
-            reason: Some(format!(
-                "{blocked_calls} calls blocked within {within_seconds} s"
-            )),
-            cascade,
+            reason: Some(reason),
+            cascade: rule.cascade,
             by: "the organisation's rule".to_owned(),
             request_id,
         };
@@ -110,22 +98,29 @@ pub(super) fn enforce(
     Ok(killed)
 }
 
-/// Whether the agent may act yet, and was blocked often enough since it came into that state.
-fn is_due(
+/// Why the agent is to be killed, if it may act yet: its risk, or how often it was blocked since it
+/// came into that state.
+fn due(
     connection: &Connection,
     org_id: &str,
     agent_id: &str,
     rule: &AutomaticKill,
-) -> Result<bool, StoreError> {
-    let state_since: Option<i64> = connection
+) -> Result<Option<String>, StoreError> {
+    let active: Option<(i64, f64)> = connection
         .prepare_cached(
-            "SELECT state_since FROM cp_agents WHERE org_id = ?1 AND id = ?2 AND state = 'active'",
+            "SELECT state_since, risk_score FROM cp_agents
+             WHERE org_id = ?1 AND id = ?2 AND state = 'active'",
         )?
-        .query_row((org_id, agent_id), |row| row.get(0))
+        .query_row((org_id, agent_id), |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some(state_since) = state_since else {
-        return Ok(false);
+    let Some((state_since, risk)) = active else {
+        return Ok(None);
     };
+    let risk = RiskScore::new(risk);
+    if let Some(risk_at) = rule.risk_at.filter(|risk_at| risk >= *risk_at) {
+        let (risk, risk_at) = (risk.value(), risk_at.value());
+        return Ok(Some(format!("risk {risk} is at least {risk_at}")));
+    }
     let window = u64::from(rule.within_seconds).saturating_mul(1_000_000);
     let begin = sql_integer(clock::unix_micros().saturating_sub(window)).max(state_since);
     let blocked: u32 = connection
@@ -138,7 +133,8 @@ fn is_due(
         .query_row((org_id, agent_id, begin, rule.blocked_calls), |row| {
             row.get(0)
         })?;
-    Ok(blocked >= rule.blocked_calls)
+    let (calls, seconds) = (rule.blocked_calls, rule.within_seconds);
+    Ok((blocked >= calls).then(|| format!("{calls} calls blocked within {seconds} s")))
 }
 
 fn rule(connection: &Connection, org_id: &str) -> Result<Option<AutomaticKill>, StoreError> {

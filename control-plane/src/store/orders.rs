@@ -62,7 +62,8 @@ pub(super) fn change_state(
     let now = clock::unix_micros();
     // Whoever is killed stays so: to be suspended is less.
     let mut update = write.connection.prepare_cached(
-        "UPDATE cp_agents SET state = ?3, state_reason = ?4, state_since = ?5, updated_at = ?6
+        "UPDATE cp_agents SET state = ?3, state_reason = ?4, state_since = ?5, updated_at = ?6,
+             risk_score = CASE WHEN ?3 = 'active' THEN 0 ELSE risk_score END
          WHERE org_id = ?1 AND id = ?2 AND NOT (state = 'killed' AND ?3 = 'suspended')",
     )?;
     let mut agents = Vec::with_capacity(family.len());

@@ -1,5 +1,6 @@
 //! Kills: by order and by rule.
 
+use clampd_model::RiskScore;
 use serde_json::json;
 
 use crate::scene::{SECRET, Scene};
@@ -157,6 +158,50 @@ fn an_agent_that_is_blocked_again_and_again_is_killed_when_a_rule_says_so() {
         json!({ "blocked_calls": 0, "within_seconds": 60 }),
         json!({ "blocked_calls": 1, "within_seconds": 0 }),
     ] {
+        scene
+            .admin()
+            .put("/v1/automatic-kill", &rule)
+            .expect_error(422, "invalid_value");
+    }
+}
+
+#[test]
+fn an_agent_whose_risk_stays_high_is_killed_when_a_rule_says_so_and_begins_anew_when_revived() {
+    let scene = Scene::new();
+    for id in ["risky", "calm"] {
+        scene.agent(id, &[]);
+    }
+    let heir = json!({ "id": "child", "delegated_by": "risky" });
+    scene.admin().post("/v1/agents", &heir).expect(201);
+    let rule = json!({
+        "blocked_calls": 10_000, "within_seconds": 60, "risk_at": 0.4, "cascade": true,
+    });
+    scene.admin().put("/v1/automatic-kill", &rule).expect(200);
+    let hand_in = |id: &str, agent: &str, risk: f64| {
+        let mut event = crate::audit::event(id);
+        event.agent_id = agent.to_owned();
+        event.risk_score = RiskScore::new(risk);
+        let events = json!({ "events": [event] });
+        scene.proxy().post("/v1/audit/events", &events).expect(200);
+    };
+    let agent = |id: &str| scene.admin().get(&format!("/v1/agents/{id}")).expect(200);
+    // A fifth of the way to each score: 0.2, 0.36, 0.488.
+    for (at, state) in ["active", "active", "killed"].iter().enumerate() {
+        hand_in(&format!("risky-{at}"), "risky", 1.0);
+        hand_in(&format!("calm-{at}"), "calm", 0.3);
+        assert_eq!(agent("risky")["state"], *state, "after {at}");
+    }
+    assert_eq!(agent("child")["state"], "killed");
+    assert_eq!(agent("calm")["state"], "active");
+    assert_eq!(agent("risky")["state_reason"], "risk 0.488 is at least 0.4");
+    scene
+        .admin()
+        .post("/v1/agents/risky/revive", &json!({}))
+        .expect(200);
+    hand_in("risky-4", "risky", 1.0);
+    assert_eq!(agent("risky")["state"], "active");
+    for risk_at in [json!(0), json!(1.1), json!(0.12345)] {
+        let rule = json!({ "blocked_calls": 1, "within_seconds": 1, "risk_at": risk_at });
         scene
             .admin()
             .put("/v1/automatic-kill", &rule)
