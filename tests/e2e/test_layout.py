@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MAY_USE = {
     "clampd-model": set(),
     "clampd-token": {"clampd-model"},
-    "clampd-detect": {"clampd-model"},
+    "clampd-sweep": set(),
+    "clampd-detect": {"clampd-model", "clampd-sweep"},
     "clampd-policy": {"clampd-model"},
     "clampd-policy-compiler": {"clampd-model", "clampd-policy"},
     "clampd-rule-compiler": {"clampd-model", "clampd-detect"},
