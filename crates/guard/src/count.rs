@@ -57,7 +57,7 @@ pub struct Tally {
     /// Whether the agent has not called this tool before.
     pub(crate) is_first_time: bool,
     /// The tools that the session is locked to.
-    session_tools: Option<Vec<u32>>,
+    session_tools: Option<Vec<u8>>,
     over: Option<Refusal>,
 }
 
@@ -121,7 +121,8 @@ impl Charge {
             // Ids are of any length up to 128, so that they are told apart by their hash.
             let id = sha256_hex(session.as_bytes());
             let id = u128::from_str_radix(id.get(..32).unwrap_or_default(), 16).unwrap_or(0);
-            let record = id.to_le_bytes().first().map_or(0, |b| b % SESSION_RECORDS);
+            let id = id.to_le_bytes();
+            let record = id.first().map_or(0, |b| b % SESSION_RECORDS);
             let tools = meta.authorized_tools.as_ref();
             entries.push(Entry {
                 key: format!("clampd.sessions.{record}.{}", caller.agent),
@@ -129,7 +130,12 @@ impl Charge {
                     id,
                     calls,
                     calls_max: bounds.calls_per_session,
-                    lock: tools.map(|tools| tools.iter().map(|t| tool_mark(t)).collect()),
+                    lock: tools.map(|tools| {
+                        tools
+                            .iter()
+                            .flat_map(|t| tool_mark(t).to_le_bytes())
+                            .collect()
+                    }),
                 }),
             });
         }
@@ -213,7 +219,7 @@ impl Tally {
     /// Refuses a tool that the session is not locked to.
     pub(crate) fn check_tool(&self, tool: &str) -> Result<(), Refusal> {
         match &self.session_tools {
-            Some(tools) if !tools.contains(&tool_mark(tool)) => {
+            Some(tools) if !tools.chunks(4).any(|t| t == tool_mark(tool).to_le_bytes()) => {
                 let why = "tool is not among those that the session was begun with";
                 Err(ErrorCode::UnauthorizedTool.because(why))
             }

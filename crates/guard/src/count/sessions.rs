@@ -16,47 +16,56 @@ const UNLOCKED: u16 = u16::MAX;
 /// A charge upon a session.
 #[derive(Debug)]
 pub(super) struct SessionEntry {
-    pub(super) id: u128,
+    pub(super) id: [u8; 16],
     pub(super) calls: u32,
     pub(super) calls_max: Option<u32>,
-    /// The tools that the request allows itself.
-    pub(super) lock: Option<Vec<u32>>,
+    /// The marks of the tools that the request allows itself.
+    pub(super) lock: Option<Vec<u8>>,
 }
 
+/// A session as it stands in a record; its tools are marks of four bytes.
 #[derive(Debug)]
-struct Session {
-    id: u128,
+struct Session<'r> {
+    id: [u8; 16],
     seen: u32,
     calls: u32,
-    tools: Option<Vec<u32>>,
+    tools: Option<&'r [u8]>,
 }
 
 impl SessionEntry {
     pub(super) fn lay(&self, there: Option<&[u8]>, now: Micros) -> Laid {
         let seconds = u32::try_from(now / 1_000_000).unwrap_or(u32::MAX);
-        let mut others = read(there.unwrap_or_default());
-        others.retain(|session| seconds.saturating_sub(session.seen) < IDLE_SECONDS);
-        let at = others.iter().position(|session| session.id == self.id);
-        let known = at.map(|at| others.swap_remove(at));
+        let (mut record, mut known) = (Vec::new(), None);
+        let mut rest = Record(there.unwrap_or_default());
+        while let Some(session) = Session::take(&mut rest) {
+            if seconds.saturating_sub(session.seen) >= IDLE_SECONDS {
+                continue;
+            }
+            if session.id == self.id {
+                known = Some(session);
+            } else {
+                session.put(&mut record);
+            }
+        }
         if known.is_none() && self.calls_max.is_none() && self.lock.is_none() {
             return Laid::default();
         }
-        let mut session = known.unwrap_or(Session {
-            id: self.id,
-            seen: seconds,
-            calls: 0,
-            tools: None,
-        });
-        let adds = |tools: &[u32], lock: &[u32]| lock.iter().any(|tool| !tools.contains(tool));
-        match (&session.tools, &self.lock) {
-            (Some(tools), Some(lock)) if adds(tools, lock) => {
-                let why = "X-AG-Authorized-Tools names a tool that the session was not begun with";
-                return Laid::over(ErrorCode::UnauthorizedTool.because(why));
-            }
-            (None, Some(lock)) => session.tools = Some(lock.clone()),
-            _ => {}
+        let (seen, calls, tools) = known.map_or((0, 0, None), |s| (s.seen, s.calls, s.tools));
+        let lock = self.lock.as_deref();
+        if let (Some(tools), Some(lock)) = (tools, lock)
+            && !lock
+                .chunks(4)
+                .all(|tool| tools.chunks(4).any(|t| t == tool))
+        {
+            let why = "X-AG-Authorized-Tools names a tool that the session was not begun with";
+            return Laid::over(ErrorCode::UnauthorizedTool.because(why));
         }
-        session.calls = session.calls.saturating_add(self.calls);
+        let session = Session {
+            id: self.id,
+            seen: seen.max(seconds),
+            calls: calls.saturating_add(self.calls),
+            tools: tools.or(lock),
+        };
         if let Some(most) = self
             .calls_max
             .filter(|most| self.calls > 0 && session.calls > *most)
@@ -67,10 +76,7 @@ impl SessionEntry {
                 .bounded_by(u64::from(most));
             return Laid::over(refusal);
         }
-        session.seen = session.seen.max(seconds);
-        let tools = session.tools.clone();
-        others.push(session);
-        let record = to_record(&others);
+        session.put(&mut record);
         if record.len() > RECORD_BYTES_MAX {
             let why = "agent has too many sessions at once";
             return Laid::over(ErrorCode::RateLimited.because(why).again_in(60));
@@ -78,47 +84,41 @@ impl SessionEntry {
         Laid {
             record: Some(record),
             tally: Tally {
-                session_tools: tools,
+                session_tools: session.tools.map(<[u8]>::to_vec),
                 ..Tally::default()
             },
         }
     }
 }
 
-fn read(record: &[u8]) -> Vec<Session> {
-    let mut record = Record(record);
-    std::iter::from_fn(|| {
-        let (id, seen) = (u128::from_le_bytes(record.take()?), record.u32()?);
+impl<'r> Session<'r> {
+    fn take(record: &mut Record<'r>) -> Option<Self> {
+        let (id, seen) = (record.take()?, record.u32()?);
         let (calls, count) = (record.u32()?, record.u16()?);
-        let tools = (count != UNLOCKED)
-            .then(|| (0..count).map(|_| record.u32()).collect::<Option<Vec<_>>>());
-        let tools = match tools {
-            Some(tools) => Some(tools?),
-            None => None,
+        let tools = if count == UNLOCKED {
+            None
+        } else {
+            let (tools, rest) = record.0.split_at_checked(usize::from(count) * 4)?;
+            record.0 = rest;
+            Some(tools)
         };
-        Some(Session {
+        Some(Self {
             id,
             seen,
             calls,
             tools,
         })
-    })
-    .collect()
-}
-
-fn to_record(sessions: &[Session]) -> Vec<u8> {
-    let mut record = Vec::new();
-    for session in sessions {
-        record.extend(session.id.to_le_bytes());
-        record.extend(session.seen.to_le_bytes());
-        record.extend(session.calls.to_le_bytes());
-        let count = |tools: &Vec<u32>| u16::try_from(tools.len()).unwrap_or(UNLOCKED - 1);
-        let count = session.tools.as_ref().map_or(UNLOCKED, count);
-        record.extend(count.to_le_bytes());
-        let tools = session.tools.iter().flatten();
-        record.extend(tools.flat_map(|tool| tool.to_le_bytes()));
     }
-    record
+
+    fn put(&self, record: &mut Vec<u8>) {
+        record.extend_from_slice(&self.id);
+        record.extend_from_slice(&self.seen.to_le_bytes());
+        record.extend_from_slice(&self.calls.to_le_bytes());
+        // A request names at most 100 tools.
+        let count = |tools: &[u8]| u16::try_from(tools.len() / 4).unwrap_or(UNLOCKED);
+        record.extend_from_slice(&self.tools.map_or(UNLOCKED, count).to_le_bytes());
+        record.extend_from_slice(self.tools.unwrap_or_default());
+    }
 }
 
 #[cfg(test)]
@@ -131,13 +131,17 @@ mod tests {
 
     const NOW: Micros = 1_800_000_000_000_000;
 
-    fn entry(id: u128, calls_max: Option<u32>, lock: Option<&[u32]>) -> SessionEntry {
+    fn entry(id: u16, calls_max: Option<u32>, lock: Option<&[u32]>) -> SessionEntry {
         SessionEntry {
-            id,
+            id: u128::from(id).to_le_bytes(),
             calls: 1,
             calls_max,
-            lock: lock.map(<[u32]>::to_vec),
+            lock: lock.map(marks),
         }
+    }
+
+    fn marks(tools: &[u32]) -> Vec<u8> {
+        tools.iter().flat_map(|tool| tool.to_le_bytes()).collect()
     }
 
     #[test]
@@ -164,8 +168,8 @@ mod tests {
     fn a_session_is_locked_to_the_tools_it_was_begun_with() {
         let begun = entry(1, None, Some(&[5, 6])).lay(None, NOW).record.unwrap();
         let laid = |lock| entry(1, None, lock).lay(Some(&begun), NOW).tally;
-        assert_eq!(laid(None).session_tools, Some(vec![5, 6]));
-        assert_eq!(laid(Some(&[6])).session_tools, Some(vec![5, 6]));
+        assert_eq!(laid(None).session_tools, Some(marks(&[5, 6])));
+        assert_eq!(laid(Some(&[6])).session_tools, Some(marks(&[5, 6])));
         let over = laid(Some(&[6, 7])).over.unwrap();
         assert_eq!(over.code, ErrorCode::UnauthorizedTool);
         assert_eq!(
