@@ -68,12 +68,20 @@ cli: ## Build the command line tool `clampd`
 check: lint test ## All that CI asks for
 
 .PHONY: test
-test: wasm-size test-native test-wasm validate test-e2e ## Run every test
+test: wasm-size test-native test-postgres test-wasm validate test-e2e ## Run every test
 
 .PHONY: test-native
 test-native: ## Unit and integration tests on this machine
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --no-fail-fast && cargo test --workspace --doc; \
 	 else cargo test --workspace --no-fail-fast; fi
+
+.PHONY: test-postgres
+test-postgres: ## The control plane's contract over a real PostgreSQL, which the tests start and stop
+	@CLAMPD_TEST_DATABASE=postgres cargo test -p clampd-control-plane --test it
+
+.PHONY: test-single-use
+test-single-use: ## 64 parallel introspections of one token over two replicas, 10,000 times
+	@CLAMPD_TEST_ROUNDS=10000 cargo test --profile service -p clampd-control-plane --test it replicas::of_64
 
 .PHONY: test-wasm
 test-wasm: $(RUNNER) ## The pure crates' tests in WebAssembly, under Node
@@ -115,6 +123,10 @@ fmt: ## Format the sources
 rules-doc: ## Write docs/rules.md from the rules
 	@cargo run --quiet -p clampd-cli -- rules doc rules > target/rules.md && mv target/rules.md docs/rules.md
 
+.PHONY: openapi-doc
+openapi-doc: ## Write docs/openapi.json from the control plane's routes
+	@cargo run --quiet -p clampd-control-plane -- openapi > target/openapi.json && mv target/openapi.json docs/openapi.json
+
 ##@ Shipping
 .PHONY: release
 release: export CC_x86_64_unknown_linux_musl = musl-gcc
@@ -135,6 +147,16 @@ policy-diff: ## A million random requests through our policies and Cedar's own a
 bench: filter control-plane ## What the filter costs: a table and target/bench.json [BENCH=--write]
 	@cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench-tool
 	@$(PYTHON) tests/bench/bench.py $(BENCH)
+
+.PHONY: soak
+soak: filter control-plane ## Whether memory grows under long load and changing bundles [REQUESTS=100000] [CHANGES=100] [SOAK=--write]
+	@cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench-tool
+	@$(PYTHON) tests/bench/soak.py --requests $(or $(REQUESTS),100000) --changes $(or $(CHANGES),100) $(SOAK)
+
+.PHONY: bench-control
+bench-control: control-plane ## What the control plane does a second: target/bench-control.json [BENCH=--write]
+	@cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir target/bench-tool
+	@$(PYTHON) tests/bench/control.py $(BENCH)
 
 .PHONY: bench-policy
 bench-policy: ## What one evaluation of policies costs

@@ -1,8 +1,9 @@
 //! `clampd audit`: what was judged, by SQL or as it comes.
 
 pub(crate) mod events;
+mod file;
 
-use std::{thread, time::Duration};
+use std::{path::PathBuf, thread, time::Duration};
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -38,7 +39,17 @@ pub(crate) enum AuditVerb {
         follow: bool,
     },
     /// Walk along the chain of events; the exit code is 1 when one is missing or altered
-    Verify,
+    Verify {
+        /// An export (`GET /v1/audit/export`) to check in place of the control plane's trail
+        #[arg(long, value_name = "JSONL", requires = "jwks")]
+        file: Option<PathBuf>,
+        /// The keys that it is checked by (`GET /v1/jwks`), kept since before
+        #[arg(long, value_name = "JSON", requires = "file")]
+        jwks: Option<PathBuf>,
+        /// A statement about the trail's end that was kept; may be given more than once
+        #[arg(long, value_name = "FILE", requires = "file")]
+        statement: Vec<PathBuf>,
+    },
 }
 
 /// Runs a verb of `audit`.
@@ -47,10 +58,18 @@ pub(crate) fn run(
     global: &Global,
     out: &mut Output,
 ) -> Result<Outcome, CliError> {
+    if let AuditVerb::Verify {
+        file: Some(file),
+        jwks: Some(jwks),
+        statement,
+    } = verb
+    {
+        return file::verify(file, jwks, statement, global, out);
+    }
     let control_plane = ControlPlane::of(global)?;
     match verb {
         AuditVerb::Query { sql } => query(&control_plane, sql, global, out)?,
-        AuditVerb::Verify => return verify(&control_plane, global, out),
+        AuditVerb::Verify { .. } => return verify(&control_plane, global, out),
         AuditVerb::Tail { lines, follow } => tail(&control_plane, *lines, *follow, global, out)?,
     }
     Ok(Outcome::AsWanted)
@@ -93,6 +112,8 @@ fn verify(
         .get("valid")
         .and_then(Value::as_bool)
         .unwrap_or_default();
+    let signed = check.get("signed").and_then(Value::as_bool);
+    let is_signed = signed.unwrap_or_default();
     if global.json {
         out.json_line(&check)?;
     } else if is_valid {
@@ -101,7 +122,11 @@ fn verify(
         out.line(format!("  head {}", text_of(&check, "head")))?;
     } else {
         let broken = number("broken_at").map_or_else(String::new, |at| format!(" {at}"));
-        out.line(format!("✗ event{broken} is missing or altered"))?;
+        if is_signed || !broken.is_empty() {
+            out.line(format!("✗ event{broken} is missing or altered"))?;
+        } else {
+            out.line("✗ the trail's end is not signed as it should be")?;
+        }
     }
     Ok(if is_valid {
         Outcome::AsWanted

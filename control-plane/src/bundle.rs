@@ -101,7 +101,7 @@ async fn sign(
         org_id: org_id.to_owned(),
         proxy_id: proxy_id.to_owned(),
         since,
-        token_key: keys.token.verifying_key(),
+        keys: Arc::clone(&keys),
         now: issued_at,
         validity_seconds: service.settings.bundle_validity_seconds,
         base_policies: Arc::clone(service.policies.base()),

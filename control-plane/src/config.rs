@@ -1,8 +1,11 @@
 //! What the process is told: by flags, by environment.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+
+use crate::store::{Database, Postgres};
 
 /// The control plane: agents, tokens, bundles, kills and audit over REST.
 #[derive(Debug, Parser)]
@@ -20,19 +23,63 @@ pub enum Command {
     Init(OrganisationArguments),
     /// Adds an organisation to a database that exists and prints its first keys.
     AddOrg(OrganisationArguments),
+    /// Prints the OpenAPI document.
+    Openapi,
     /// Serves until SIGTERM or SIGINT.
     Serve(ServeArguments),
 }
 
 /// Where everything is kept.
-#[derive(Debug, Clone, Args)]
+#[derive(Clone, Default, Args)]
 pub struct StorageArguments {
     /// The directory that holds the database and, unless the environment gives one, the master key.
-    #[arg(long, env = "CLAMPD_DATA", value_name = "DIR")]
-    pub data: PathBuf,
+    #[arg(
+        long,
+        env = "CLAMPD_DATA",
+        value_name = "DIR",
+        required_unless_present = "database_url"
+    )]
+    pub data: Option<PathBuf>,
+    /// A PostgreSQL server to keep everything in, in place of the directory's own database.
+    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Certificates in PEM that the server's must be signed by, in place of the public ones.
+    #[arg(long, env = "CLAMPD_DATABASE_CA", value_name = "FILE")]
+    pub database_ca: Option<PathBuf>,
     /// The master key, 32 bytes in base64; without it, the file `master.key` in the data directory.
     #[arg(long, env = "CLAMPD_MASTER_KEY", hide = true, hide_env_values = true)]
     pub master_key: Option<String>,
+}
+
+impl fmt::Debug for StorageArguments {
+    /// Prints neither the master key nor the URL, which may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StorageArguments")
+            .field("data", &self.data)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StorageArguments {
+    /// Everything in one directory.
+    pub fn in_directory(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: Some(data.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Where the data is.
+    pub(crate) fn database(&self) -> anyhow::Result<Database> {
+        match (&self.database_url, &self.data) {
+            (Some(url), _) => {
+                let server = Postgres::parse(url, self.database_ca.as_deref())?;
+                Ok(Database::Postgres(Arc::new(server)))
+            }
+            (None, Some(directory)) => Ok(Database::Sqlite(directory.clone())),
+            (None, None) => None.context("neither a data directory nor DATABASE_URL is given"),
+        }
+    }
 }
 
 /// A new organisation.

@@ -4,19 +4,25 @@
 
 mod agents;
 mod audit;
+mod audit_export;
+mod audit_stream;
 mod automatic_kill;
 mod body;
 mod bundle;
 mod caller;
 mod drain;
 mod error;
+mod idempotency;
 mod keys;
 mod listen;
+mod openapi;
 mod orders;
+mod page;
 mod policies;
 mod rules;
 mod settings;
 mod status;
+mod streaming;
 mod tokens;
 mod tools;
 mod value;
@@ -29,10 +35,10 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{delete, get, post},
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(crate) use self::listen::serve;
+pub(crate) use self::{audit_stream::STREAMS_MAX, listen::serve};
 use self::{caller::AnyCaller, error::ApiError};
 use crate::{random, service::Service};
 
@@ -49,57 +55,67 @@ type App = Arc<Service>;
 
 /// Every route of the service.
 pub(crate) fn router(service: App) -> Router {
-    Router::new()
-        .route("/health", get(status::health))
-        .route("/ready", get(status::ready))
-        .route("/metrics", get(status::metrics))
-        .route("/v1/agents", get(agents::list).post(agents::register))
-        .route("/v1/agents/{id}", get(agents::show).patch(agents::patch))
-        .route("/v1/agents/{id}/kill", post(orders::kill))
-        .route("/v1/agents/{id}/suspend", post(orders::suspend))
-        .route("/v1/agents/{id}/revive", post(orders::revive))
-        .route("/v1/agents/{id}/rotate", post(agents::rotate))
-        .route("/v1/keys", get(keys::list).post(keys::create))
-        .route("/v1/keys/{id}", delete(keys::delete))
-        .route("/v1/tools", get(tools::list))
-        .route(
-            "/v1/tools/{*name}",
-            get(tools::show).put(tools::put).delete(tools::delete),
-        )
-        .route("/v1/policies", get(policies::list))
-        .route(
-            "/v1/policies/{id}",
-            get(policies::show)
-                .put(policies::put)
-                .delete(policies::delete),
-        )
-        .route("/v1/policies/validate", post(policies::validate))
-        .route("/v1/policy-reference", get(policies::reference))
-        .route("/v1/evaluate", post(policies::evaluate))
-        .route("/v1/rules", get(rules::list))
-        .route(
-            "/v1/rules/{name}",
-            get(rules::show).put(rules::put).delete(rules::delete),
-        )
-        .route("/v1/organisation", get(settings::organisation))
-        .route("/v1/settings", get(settings::show).put(settings::put))
-        .route(
-            "/v1/automatic-kill",
-            get(automatic_kill::show)
-                .put(automatic_kill::put)
-                .delete(automatic_kill::delete),
-        )
-        .route("/v1/bundle", get(bundle::poll))
-        .route("/v1/tokens/exchange", post(tokens::exchange))
-        .route("/v1/tokens/revoke", post(tokens::revoke))
-        .route("/v1/introspect", post(tokens::introspect))
-        .route("/v1/audit/events", post(audit::ingest))
-        .route("/v1/audit/query", post(audit::query))
-        .route("/v1/audit/verify", get(audit::verify))
+    let (routes, document) = routes().split_for_parts();
+    let once = middleware::from_fn_with_state(Arc::clone(&service), idempotency::once);
+    routes
+        .route_layer(once)
+        .route("/openapi.json", openapi::document(document))
+        .merge(openapi::page())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(common))
         .with_state(service)
+}
+
+/// The OpenAPI document of every route, as JSON.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn openapi() -> serde_json::Result<String> {
+    openapi::text(routes().into_openapi())
+}
+
+/// The routes with what the document says of them: none can be served without standing in it.
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::beginning())
+        .routes(routes!(status::health))
+        .routes(routes!(status::ready))
+        .routes(routes!(status::metrics))
+        .routes(routes!(agents::list, agents::register))
+        .routes(routes!(agents::show, agents::patch))
+        .routes(routes!(orders::kill))
+        .routes(routes!(orders::suspend))
+        .routes(routes!(orders::revive))
+        .routes(routes!(agents::rotate))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::delete))
+        .routes(routes!(tools::list))
+        .routes(routes!(tools::show, tools::put, tools::delete))
+        .routes(routes!(policies::list))
+        .routes(routes!(policies::show, policies::put, policies::delete))
+        .routes(routes!(policies::validate))
+        .routes(routes!(policies::reference))
+        .routes(routes!(policies::evaluate))
+        .routes(routes!(rules::list))
+        .routes(routes!(rules::show, rules::put, rules::delete))
+        .routes(routes!(settings::organisation))
+        .routes(routes!(settings::jwks))
+        .routes(routes!(settings::show, settings::put))
+        .routes(routes!(
+            automatic_kill::show,
+            automatic_kill::put,
+            automatic_kill::delete
+        ))
+        .routes(routes!(bundle::poll))
+        .routes(routes!(tokens::exchange))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(tokens::introspect))
+        .routes(routes!(audit::ingest))
+        .routes(routes!(audit::query))
+        .routes(routes!(audit::verify))
+        .routes(routes!(audit_export::export))
+        .routes(routes!(audit_stream::follow))
+        .routes(routes!(audit::retention, audit::set_retention))
 }
 
 /// Gives the request an id, and the answer the id and, where it is an error, its body.

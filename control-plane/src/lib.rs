@@ -15,3 +15,5 @@ mod seal;
 pub mod service;
 pub mod store;
 mod tokens;
+
+pub use http::openapi;

@@ -6,7 +6,9 @@ use std::{
 };
 
 use clampd_control_plane::{
-    config::{Arguments, Command, OrganisationArguments, ServeArguments, Settings},
+    config::{
+        Arguments, Command, OrganisationArguments, ServeArguments, Settings, StorageArguments,
+    },
     service,
     store::FirstKeys,
 };
@@ -35,6 +37,10 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Init(new) => print(&organisation(new, service::initialise)?),
         Command::AddOrg(new) => print(&organisation(new, service::add_organisation)?),
+        Command::Openapi => {
+            let text = clampd_control_plane::openapi()?;
+            Ok(writeln!(std::io::stdout(), "{text}")?)
+        }
         Command::Serve(arguments) => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .enable_all()
@@ -44,15 +50,10 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
 }
 
-type Make = fn(&std::path::Path, Option<&str>, Option<String>, &str) -> anyhow::Result<FirstKeys>;
+type Make = fn(&StorageArguments, Option<String>, &str) -> anyhow::Result<FirstKeys>;
 
 fn organisation(new: OrganisationArguments, make: Make) -> anyhow::Result<FirstKeys> {
-    make(
-        &new.storage.data,
-        new.storage.master_key.as_deref(),
-        new.org_id,
-        &new.org_name,
-    )
+    make(&new.storage, new.org_id, &new.org_name)
 }
 
 fn print(keys: &FirstKeys) -> anyhow::Result<()> {
@@ -65,13 +66,8 @@ async fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
     // Listened for before the first request, so that none is missed.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let running = service::start(
-        &arguments.storage.data,
-        arguments.storage.master_key.as_deref(),
-        arguments.listen,
-        Settings::from(arguments),
-    )
-    .await?;
+    let settings = Settings::from(arguments);
+    let running = service::start(&arguments.storage, arguments.listen, settings).await?;
     tracing::info!(address = %running.address, "serving");
     tokio::select! {
         _ = terminate.recv() => {}

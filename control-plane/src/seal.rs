@@ -1,6 +1,6 @@
 //! Encryption at rest: secrets are sealed with a master key that is not in the database.
 
-use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt, path::PathBuf};
 
 use anyhow::{Context, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -9,7 +9,7 @@ use chacha20poly1305::{
     aead::{Aead, Payload},
 };
 
-use crate::random;
+use crate::{config::StorageArguments, random};
 
 /// The environment variable that holds the master key where no file should: 32 bytes in base64.
 const MASTER_KEY_ENV: &str = "CLAMPD_MASTER_KEY";
@@ -45,30 +45,33 @@ impl MasterKey {
         }
     }
 
-    /// Reads the master key from `text` (base64, from the environment) or else from the file in
-    /// `data_dir`.
+    /// Reads the master key that the environment gives, or else the file in the data directory.
     ///
     /// # Errors
     /// When there is none, or it is not 32 bytes of base64.
-    pub(crate) fn load(text: Option<&str>, data_dir: &Path) -> anyhow::Result<Self> {
-        match text {
-            Some(text) => parse(text).with_context(|| format!("reading {MASTER_KEY_ENV}")),
-            None => {
-                let path = data_dir.join(MASTER_KEY_FILE);
-                let text = fs::read_to_string(&path)
-                    .with_context(|| format!("reading `{}`", path.display()))?;
-                parse(&text).with_context(|| format!("reading `{}`", path.display()))
-            }
+    pub(crate) fn load(storage: &StorageArguments) -> anyhow::Result<Self> {
+        if let Some(text) = &storage.master_key {
+            return parse(text).with_context(|| format!("reading {MASTER_KEY_ENV}"));
         }
+        let path = Self::file(storage)?;
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("reading `{}`", path.display()))?;
+        parse(&text).with_context(|| format!("reading `{}`", path.display()))
     }
 
-    /// Makes a master key and its file, readable by its owner only.
+    /// Reads the master key; where there is none, makes one and its file, readable by its owner only.
     ///
     /// # Errors
-    /// When the file exists or cannot be written.
-    pub(crate) fn create(data_dir: &Path) -> anyhow::Result<Self> {
+    /// When it cannot be read or the file cannot be written.
+    pub(crate) fn load_or_create(storage: &StorageArguments) -> anyhow::Result<Self> {
+        if storage.master_key.is_some() {
+            return Self::load(storage);
+        }
+        let path = Self::file(storage)?;
+        if path.exists() {
+            return Self::load(storage);
+        }
         let bytes = random::bytes::<32>()?;
-        let path = data_dir.join(MASTER_KEY_FILE);
         let mut file = fs::OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -78,6 +81,13 @@ impl MasterKey {
         writeln!(file, "{}", STANDARD.encode(bytes))?;
         file.sync_all()?;
         Ok(Self::new(bytes))
+    }
+
+    fn file(storage: &StorageArguments) -> anyhow::Result<PathBuf> {
+        match &storage.data {
+            Some(directory) => Ok(directory.join(MASTER_KEY_FILE)),
+            None => bail!("{MASTER_KEY_ENV} is required where no data directory is given"),
+        }
     }
 
     /// The bytes, for deriving keys from.

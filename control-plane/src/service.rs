@@ -3,19 +3,22 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use anyhow::Context;
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 
 use crate::{
     access::Brake,
     bundle::SharedBundles,
     clock,
-    config::Settings,
+    config::{Settings, StorageArguments},
     http,
     metrics::Metrics,
     policies::Policies,
@@ -39,6 +42,8 @@ pub(crate) struct Service {
     pub(crate) brake: Brake,
     pub(crate) queries: Queries,
     pub(crate) shared_bundles: SharedBundles,
+    /// One for each stream or export of audit events that may be open.
+    pub(crate) streams: Arc<Semaphore>,
     pub(crate) policies: Policies,
     signing_keys: Mutex<HashMap<String, Arc<SigningKeys>>>,
     stopping: watch::Receiver<bool>,
@@ -72,30 +77,28 @@ impl Service {
     }
 }
 
-/// Makes the database in `data_dir` and its first organisation.
+/// Makes the database and its first organisation.
 ///
 /// # Errors
 /// When there is a database already, or something cannot be made.
 pub fn initialise(
-    data_dir: &Path,
-    master_key: Option<&str>,
+    storage: &StorageArguments,
     org_id: Option<String>,
     org_name: &str,
 ) -> anyhow::Result<FirstKeys> {
-    store::initialise(data_dir, master_key, org_id, org_name)
+    store::initialise(storage, org_id, org_name)
 }
 
-/// Adds an organisation to the database in `data_dir`.
+/// Adds an organisation to a database that exists.
 ///
 /// # Errors
 /// When there is no database, or an organisation of that id.
 pub fn add_organisation(
-    data_dir: &Path,
-    master_key: Option<&str>,
+    storage: &StorageArguments,
     org_id: Option<String>,
     org_name: &str,
 ) -> anyhow::Result<FirstKeys> {
-    store::add_organisation(data_dir, master_key, org_id, org_name)
+    store::add_organisation(storage, org_id, org_name)
 }
 
 /// A service that runs.
@@ -129,19 +132,18 @@ impl Running {
     }
 }
 
-/// Starts the service over the database in `data_dir`.
+/// Starts the service.
 ///
 /// # Errors
 /// When the database, the master key or the address cannot be used.
 pub async fn start(
-    data_dir: &Path,
-    master_key: Option<&str>,
+    storage: &StorageArguments,
     listen: SocketAddr,
     settings: Settings,
 ) -> anyhow::Result<Running> {
-    let master = MasterKey::load(master_key, data_dir)?;
-    let (store, closed) = Store::open(data_dir, master)
-        .with_context(|| format!("opening the database in `{}`", data_dir.display()))?;
+    let (database, master) = (storage.database()?, MasterKey::load(storage)?);
+    let opening = tokio::task::spawn_blocking(|| Store::open(database, master));
+    let (store, closed) = opening.await?.context("opening the database")?;
     store
         .begin_mint_epoch(clock::mint_epoch(clock::unix_seconds()))
         .await?;
@@ -153,6 +155,7 @@ pub async fn start(
         brake: Brake::default(),
         queries: Queries::default(),
         shared_bundles: SharedBundles::default(),
+        streams: Arc::new(Semaphore::new(http::STREAMS_MAX)),
         policies: Policies::new()?,
         signing_keys: Mutex::default(),
         stopping: stopping.clone(),
@@ -190,8 +193,27 @@ async fn tidy(service: Arc<Service>) {
         if let Err(error) = service.store.purge_spent_tokens(now).await {
             tracing::warn!(%error, "cannot forget expired tokens");
         }
+        if let Err(error) = service.store.purge_idempotency(now).await {
+            tracing::warn!(%error, "cannot forget old answers");
+        }
         if let Err(error) = service.store.begin_mint_epoch(clock::mint_epoch(now)).await {
             tracing::warn!(%error, "cannot begin an epoch");
         }
+        if let Err(error) = cut_trails(&service).await {
+            tracing::warn!(%error, "cannot remove old audit events");
+        }
     }
+}
+
+/// How many transactions remove old audit events before what else is to be tidied has its turn.
+const CUTS_MAX: usize = 200;
+
+async fn cut_trails(service: &Service) -> Result<(), StoreError> {
+    for _ in 0..CUTS_MAX {
+        let is_more = service.store.cut_trails(clock::unix_micros()).await?;
+        if !is_more || *service.stopping.borrow() {
+            break;
+        }
+    }
+    Ok(())
 }

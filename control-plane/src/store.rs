@@ -1,11 +1,12 @@
 //! What is kept, and the only door to it.
 //!
-//! Callers see domain nouns and [`StoreError`], never SQL or a connection: another database can
-//! stand behind the same methods. Every mutation is one transaction that also moves the
-//! organisation's revision; whoever waits for a revision is woken after the commit.
+//! Callers see domain nouns and [`StoreError`], never SQL or a connection: SQLite and PostgreSQL
+//! stand behind the same methods, and behind the same SQL (`sql.rs`). Every mutation is one
+//! transaction that also moves the organisation's revision; whoever waits for a revision is woken
+//! after the commit.
 //!
-//! Durability: SQLite in WAL mode with `synchronous=FULL`. A call that returned has reached the
-//! disk; mutations that wait at the same time share one commit and so one flush.
+//! Durability: a call that returned has reached the disk (SQLite: WAL, `synchronous=FULL`;
+//! PostgreSQL: `synchronous_commit=on`); mutations that wait at the same time share one commit.
 
 mod agents;
 mod audit;
@@ -13,16 +14,21 @@ mod automatic_kill;
 mod bundle;
 mod changes;
 mod credentials;
+mod database;
 mod founding;
+mod idempotency;
 mod keys;
+mod migrations;
 mod orders;
 mod organisations;
 mod policies;
+mod postgres;
 mod queue;
 mod readers;
 mod rules;
-mod schema;
 mod settings;
+mod sql;
+mod sqlite;
 mod tokens;
 mod tools;
 mod writer;
@@ -31,27 +37,38 @@ use std::{
     convert::Infallible, fs::File, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc,
 };
 
-use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 pub(crate) use self::{
-    agents::{AgentPatch, AgentRecord, NewAgent, NewCredential},
-    audit::{AUDIT_COLUMNS, Ingested, TrailCheck},
+    agents::{AgentPatch, AgentRecord, AgentsWanted, NewAgent, NewCredential},
+    audit::{AUDIT_COLUMNS, AuditRow, Ingested, TrailCheck, TrailSpan},
     automatic_kill::AutomaticKill,
-    bundle::BundleRequest,
+    bundle::{BundleRequest, jwks},
     changes::Changes,
+    database::Database,
     founding::{add_to as add_organisation, initialise},
+    idempotency::{Attempt, ChosenKey},
     keys::{KeyRecord, NewKey},
     orders::StateOrder,
     organisations::SigningKeys,
     policies::{PolicyContent, PolicyDocument},
+    postgres::{Postgres, QUERY_ROLE},
     rules::{CompiledFile, RuleFileRecord},
+    sqlite::open_read_only,
     tokens::{ExchangeFacts, Spending},
     tools::ToolRecord,
     writer::Write,
 };
-pub use self::{founding::FirstKeys, schema::DATABASE_FILE};
-use self::{queue::Urgency, readers::Readers, writer::Writer};
+use self::{
+    audit::AuditKeys,
+    founding::token_key_label,
+    postgres::Listener,
+    queue::Urgency,
+    readers::Readers,
+    sql::{Connection, OptionalExtension as _},
+    writer::Writer,
+};
+pub use self::{founding::FirstKeys, sql::SqlError, sqlite::DATABASE_FILE};
 use crate::{
     random::NoEntropy,
     seal::{MasterKey, SealBroken},
@@ -88,7 +105,7 @@ pub enum StoreError {
     },
     /// The database failed.
     #[error("database: {0}")]
-    Database(#[from] rusqlite::Error),
+    Database(#[from] SqlError),
     /// A row holds what this version cannot read.
     #[error("stored {0} cannot be read")]
     Unreadable(Noun),
@@ -100,6 +117,12 @@ pub enum StoreError {
         /// The newest that this program knows.
         known: i64,
     },
+    /// There are no tables in the database.
+    #[error("database is not initialised; run `clampd-control-plane init` first")]
+    NotInitialised,
+    /// The database cannot hold every text.
+    #[error("database has another encoding than UTF8")]
+    Encoding,
     /// The data directory does not exist or cannot be written to.
     #[error("data directory does not exist or cannot be written to")]
     NoDirectory,
@@ -199,15 +222,19 @@ impl SectionName {
     }
 }
 
-/// The store over SQLite.
+/// The store.
 #[derive(Debug)]
 pub(crate) struct Store {
     writer: Writer,
     readers: Readers,
     changes: Arc<Changes>,
     master: Arc<MasterKey>,
-    /// Held as long as this store lives: the polls of two processes would not hear each other.
-    _lock: File,
+    audit_keys: Arc<AuditKeys>,
+    database: Database,
+    /// Over PostgreSQL: hears what other processes commit.
+    _listener: Option<Listener>,
+    /// Over SQLite: held as long as this store lives, since nothing would hear another process.
+    _lock: Option<File>,
     /// Dropped last: tells whoever waits for it that the lock is free.
     _open: oneshot::Sender<Infallible>,
 }
@@ -216,21 +243,45 @@ pub(crate) struct Store {
 pub(crate) type Closed = oneshot::Receiver<Infallible>;
 
 impl Store {
-    /// Opens the database in `data_dir`, bringing its schema up to date.
+    /// Opens the database, bringing its tables up to date. This blocks.
     ///
     /// # Errors
-    /// When it does not exist, is from a newer version, or cannot be opened.
-    pub(crate) fn open(data_dir: &Path, master: MasterKey) -> Result<(Self, Closed), StoreError> {
-        let lock = lock(data_dir)?;
-        let path = data_dir.join(DATABASE_FILE);
-        let connection = schema::open(&path)?;
+    /// When it does not exist, is from a newer version, cannot be opened, or was sealed with another
+    /// master key.
+    pub(crate) fn open(
+        database: Database,
+        master: MasterKey,
+    ) -> Result<(Self, Closed), StoreError> {
+        let lock = match &database {
+            Database::Sqlite(directory) => Some(lock(directory)?),
+            Database::Postgres(_) => None,
+        };
+        let connection = database.open()?;
+        check_master_key(&connection, &master)?;
         let changes = Arc::new(Changes::default());
+        let listener = match &database {
+            Database::Sqlite(_) => None,
+            Database::Postgres(server) => {
+                let (server, changes) = (Arc::clone(server), Arc::clone(&changes));
+                Some(Listener::start(server, changes)?)
+            }
+        };
+        let master = Arc::new(master);
+        let audit_keys = Arc::new(AuditKeys::new(Arc::clone(&master)));
         let (open, closed) = oneshot::channel();
         let store = Self {
-            writer: Writer::start(connection, Arc::clone(&changes))?,
-            readers: Readers::new(path),
+            writer: Writer::start(
+                connection,
+                database.clone(),
+                Arc::clone(&changes),
+                Arc::clone(&audit_keys),
+            )?,
+            readers: Readers::new(database.clone()),
             changes,
-            master: Arc::new(master),
+            master,
+            audit_keys,
+            database,
+            _listener: listener,
             _lock: lock,
             _open: open,
         };
@@ -253,19 +304,17 @@ impl Store {
     /// When it does not.
     pub(crate) async fn is_ready(&self) -> Result<(), StoreError> {
         self.write(|write| {
-            Ok(write
+            let mut any = write
                 .connection
-                .query_row("SELECT 1 FROM cp_organisations", [], |_| Ok(()))?)
+                .prepare_cached("SELECT 1 FROM cp_organisations LIMIT 1")?;
+            Ok(any.query_row((), |_| Ok(()))?)
         })
         .await
     }
 
-    /// A read-only connection of its own, for a query that must not share one.
-    ///
-    /// # Errors
-    /// When the database cannot be opened.
-    pub(crate) fn connect_read_only(&self) -> Result<Connection, StoreError> {
-        self.readers.connect()
+    /// Where the data is, for what needs a connection of its own.
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
     }
 
     /// Runs `mutation` in a transaction of its own; returns after the commit has reached the disk.
@@ -287,6 +336,18 @@ impl Store {
     }
 }
 
+/// What one organisation's key was sealed with must open it, else none of the rest would either.
+fn check_master_key(connection: &Connection, master: &MasterKey) -> Result<(), StoreError> {
+    let sealed: Option<(String, Vec<u8>)> = connection
+        .prepare_cached("SELECT id, token_key FROM cp_organisations ORDER BY id LIMIT 1")?
+        .query_row((), |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((org_id, sealed)) = sealed {
+        master.open(&token_key_label(&org_id), &sealed)?;
+    }
+    Ok(())
+}
+
 /// The file in the data directory that the process which serves it holds locked.
 const LOCK_FILE: &str = "serve.lock";
 
@@ -300,12 +361,24 @@ fn lock(data_dir: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-/// A Rust number as SQLite keeps it. What does not fit (after the year 290000) is kept at the end.
+/// A Rust number as databases keep it. What does not fit (after the year 290000) is kept at the end.
 fn sql_integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// SQLite's number as Rust has it; a negative one, which nothing writes, reads as 0.
+/// The database's number as Rust has it; a negative one, which nothing writes, reads as 0.
 fn from_sql_integer(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        SqlError::from(error).into()
+    }
+}
+
+impl From<::postgres::Error> for StoreError {
+    fn from(error: ::postgres::Error) -> Self {
+        SqlError::from(error).into()
+    }
 }

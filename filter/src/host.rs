@@ -83,10 +83,13 @@ pub(crate) fn response_head() -> ResponseHead {
         value.ok().flatten()
     };
     let text = |name| value(name).and_then(|v| String::from_utf8(v).ok());
+    // Of a header that is there twice this gives both; `value` would give the first.
+    const ENCODINGS: [&str; 3] = ["response", "headers", "content-encoding"];
+    let encodings = hostcalls::get_property(ENCODINGS.to_vec()).ok().flatten();
     ResponseHead {
         status: text(":status").and_then(|s| s.parse().ok()).unwrap_or(0),
         content_type: text("content-type").unwrap_or_default(),
-        is_encoded: value("content-encoding").is_some_and(|e| e != b"identity"),
+        is_encoded: encodings.is_some_and(|e| e != b"identity"),
     }
 }
 

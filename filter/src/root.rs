@@ -1,6 +1,6 @@
 //! The root context of a VM: reads the configuration, polls, sends audit events.
 
-use std::rc::Rc;
+use std::{hash::RandomState, rc::Rc};
 
 use clampd_detect::Detector;
 use clampd_guard::{Config, Guard, Micros};
@@ -32,7 +32,9 @@ impl Root {
         let config = config.map_err(|error| error.to_string())?;
         let detector =
             Detector::new(*clampd_ruleset::RULES).map_err(|error| format!("rules: {error}"))?;
-        Ok(Rc::new(Worker::new(Guard::new(detector, config))))
+        Ok(Rc::new(Worker::new(
+            Guard::new(detector, config).remembering(RandomState::new()),
+        )))
     }
 }
 

@@ -62,6 +62,7 @@ impl Worker {
     /// Counts a judgement.
     pub(crate) fn judged(&self, judgement: &Judgement) {
         self.metrics.judged(judgement);
+        self.metrics.remembered(self.guard.take_remembered());
     }
 
     /// Keeps events for the audit trail and notes them for the access log of the exchange whose

@@ -58,9 +58,9 @@ class Measured:
 class Bench:
     """One run directory, one upstream, and pairs of Envoys."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, name: str = "bench") -> None:
         self.options = options
-        self.stack = Stack(ROOT / ".run/bench", Ports.free())
+        self.stack = Stack(ROOT / ".run" / name, Ports.free())
         self.plain_ports = free_ports(2)
         self.state: dict[str, Any] = {}
 

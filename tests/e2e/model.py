@@ -111,6 +111,12 @@ def _handler_of(model: Model) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+def stream_of(path: str, said: Any) -> bytes:
+    """The stream by which the API at a path would tell what `said` has as its text and calls."""
+    _, streamed, _ = _shape(path)
+    return b"".join(_written(event) for event in streamed(said))
+
+
 def _written(event: dict[str, Any] | str) -> bytes:
     if isinstance(event, str):
         return f"data: {event}\n\n".encode()

@@ -81,7 +81,7 @@ def test_a_session_keeps_the_tools_that_it_was_begun_with(start):
 def test_a_call_that_names_another_host_is_stopped_and_no_tool_is_reached(start):
     gateway = start({"domains": ["api.example.com"]})
     before = gateway.seen()
-    evil = {**SAFE_SQL, "report_to": "https://api.example.com@evil.example/"}
+    evil = {**SAFE_SQL, "report_to": "https://api.example.com.evil.example/"}
     denied = gateway.proxy(evil).json
     assert denied["allowed"] is False and denied["denial"]["rule_id"] == "outside-domains"
     assert gateway.seen() == before

@@ -31,6 +31,7 @@ TARGETS = {
     "json": ("json", False, 4096),
     "sse": ("sse", False, 4096),
     "jwt": ("jwt", False, 2048),
+    "exchange": ("exchange", True, 4096),
 }
 
 

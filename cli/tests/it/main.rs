@@ -10,6 +10,7 @@
 
 mod agents;
 mod audit;
+mod audit_file;
 mod clampd;
 mod context;
 mod documentation;

@@ -1,7 +1,7 @@
 //! A control plane with its own database and port.
 
 use clampd_control_plane::{
-    config::Settings,
+    config::{Settings, StorageArguments},
     service::{self, Running},
     store::FirstKeys,
 };
@@ -25,14 +25,15 @@ impl Scene {
     pub(crate) fn new() -> Self {
         let data = TempDir::new().unwrap();
         let directory = data.path().join("data");
-        let keys = service::initialise(&directory, None, Some("org_a".to_owned()), "A").unwrap();
+        let storage = StorageArguments::in_directory(&directory);
+        let keys = service::initialise(&storage, Some("org_a".to_owned()), "A").unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .unwrap();
         let listen = "127.0.0.1:0".parse().unwrap();
-        let running = service::start(&directory, None, listen, Settings::default());
+        let running = service::start(&storage, listen, Settings::default());
         let running = runtime.block_on(running).unwrap();
         Self {
             url: format!("http://{}", running.address),
@@ -66,6 +67,16 @@ impl Scene {
         let path = self.data.path().join("data/clampd.db");
         let database = rusqlite::Connection::open(path).unwrap();
         assert_eq!(database.execute(sql, ()).unwrap(), 1);
+    }
+
+    /// What the service answers its administrator.
+    pub(crate) fn get(&self, path: &str) -> String {
+        let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
+        let answer = agent
+            .get(format!("{}{path}", self.url))
+            .header("authorization", format!("Bearer {}", self.keys.admin_key))
+            .call();
+        answer.unwrap().body_mut().read_to_string().unwrap()
     }
 
     /// Sends audit events as a gateway does.

@@ -2,27 +2,26 @@
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, Query, State, rejection::QueryRejection},
     http::StatusCode,
 };
-use clampd_model::Secret;
+use clampd_model::{AgentState, Secret};
 use clampd_token::agent_hmac_key;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::{
     App,
     body::{JsonBody, OptionalJsonBody},
     caller::{Auditor, Operator},
-    error::ApiError,
-    value,
+    error::{ApiError, Problem},
+    page, value,
 };
 use crate::{
     random,
-    store::{AgentPatch, AgentRecord, NewAgent, NewCredential},
+    store::{AgentPatch, AgentRecord, AgentsWanted, NewAgent, NewCredential},
 };
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Registration {
     id: Option<String>,
@@ -39,7 +38,7 @@ pub(super) struct Registration {
 }
 
 /// An agent as it was just registered: the only answer that holds its secret.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Registered {
     #[serde(flatten)]
     agent: AgentRecord,
@@ -47,6 +46,20 @@ pub(super) struct Registered {
     secret: Option<Secret>,
 }
 
+/// Registers an agent.
+#[utoipa::path(
+    post,
+    path = "/v1/agents",
+    operation_id = "agents_register",
+    tag = "agents",
+    security(("key" = ["operator"])),
+    request_body = Option<Registration>,
+    responses(
+        (status = 201, description = "The agent, and its secret.", body = Registered),
+        (status = 404, description = "`delegated_by` is not known.", body = Problem),
+        (status = 409, description = "There is one already.", body = Problem),
+    ),
+)]
 pub(super) async fn register(
     Operator(key): Operator,
     State(app): State<App>,
@@ -93,15 +106,77 @@ pub(super) async fn register(
     Ok((StatusCode::CREATED, Json(Registered { agent, secret })))
 }
 
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AgentsQuery {
+    /// At most so many, 1 to 1000; all where it is not said.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// Those after this id: the `next` of an earlier answer.
+    #[serde(default)]
+    #[param(required = false)]
+    after: String,
+    /// Only those in this state.
+    state: Option<AgentState>,
+    /// Only those that this agent delegated to.
+    delegated_by: Option<String>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Agents {
+    agents: Vec<AgentRecord>,
+    /// What to go on `after`, where there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// The agents.
+#[utoipa::path(
+    get,
+    path = "/v1/agents",
+    operation_id = "agents_list",
+    tag = "agents",
+    security(("key" = ["auditor"])),
+    params(AgentsQuery),
+    responses(
+        (status = 200, description = "The agents, by id.", body = Agents),
+    ),
+)]
 pub(super) async fn list(
     Auditor(key): Auditor,
     State(app): State<App>,
-) -> Result<Json<Value>, ApiError> {
-    Ok(Json(
-        json!({ "agents": app.store.agents(key.org_id).await? }),
-    ))
+    query: Result<Query<AgentsQuery>, QueryRejection>,
+) -> Result<Json<Agents>, ApiError> {
+    let AgentsQuery {
+        limit,
+        after,
+        state,
+        delegated_by,
+    } = page::known(query)?;
+    let wanted = AgentsWanted {
+        state,
+        delegated_by,
+        after,
+        entries_max: page::to_read(limit)?,
+    };
+    let agents = app.store.agents(key.org_id, wanted).await?;
+    let (agents, next) = page::part(agents, limit, |agent| agent.id.clone());
+    Ok(Json(Agents { agents, next }))
 }
 
+/// One agent.
+#[utoipa::path(
+    get,
+    path = "/v1/agents/{id}",
+    operation_id = "agents_show",
+    tag = "agents",
+    security(("key" = ["auditor"])),
+    params(("id" = String, Path, description = "Whose")),
+    responses(
+        (status = 200, description = "The agent.", body = AgentRecord),
+    ),
+)]
 pub(super) async fn show(
     Auditor(key): Auditor,
     State(app): State<App>,
@@ -110,7 +185,7 @@ pub(super) async fn show(
     Ok(Json(app.store.agent(key.org_id, id).await?))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Patch {
     name: Option<String>,
@@ -120,6 +195,19 @@ pub(super) struct Patch {
     framework: Option<String>,
 }
 
+/// Changes what the body names.
+#[utoipa::path(
+    patch,
+    path = "/v1/agents/{id}",
+    operation_id = "agents_patch",
+    tag = "agents",
+    security(("key" = ["operator"])),
+    params(("id" = String, Path, description = "Whose")),
+    request_body = Patch,
+    responses(
+        (status = 200, description = "The agent as it is now.", body = AgentRecord),
+    ),
+)]
 pub(super) async fn patch(
     Operator(key): Operator,
     State(app): State<App>,
@@ -163,29 +251,50 @@ pub(super) async fn patch(
     Ok(Json(app.store.patch_agent(key.org_id, id, patch).await?))
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rotation {
     secret: Option<Secret>,
     public_key: Option<String>,
 }
 
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Rotated {
+    id: String,
+    revision: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<Secret>,
+}
+
+/// Replaces how the agent's JWTs are verified.
+#[utoipa::path(
+    post,
+    path = "/v1/agents/{id}/rotate",
+    operation_id = "agents_rotate",
+    tag = "agents",
+    security(("key" = ["operator"])),
+    params(("id" = String, Path, description = "Whose")),
+    request_body = Option<Rotation>,
+    responses(
+        (status = 200, description = "What it signs with from now on.", body = Rotated),
+    ),
+)]
 pub(super) async fn rotate(
     Operator(key): Operator,
     State(app): State<App>,
     Path(id): Path<String>,
     OptionalJsonBody(rotation): OptionalJsonBody<Rotation>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Rotated>, ApiError> {
     let (credential, secret) = credential(rotation.secret, rotation.public_key)?;
     let revision = app
         .store
         .rotate_agent(key.org_id, id.clone(), credential)
         .await?;
-    let mut answer = json!({ "id": id, "revision": revision });
-    if let (Some(secret), Some(answer)) = (secret, answer.as_object_mut()) {
-        answer.insert("secret".to_owned(), secret.expose().into());
-    }
-    Ok(Json(answer))
+    Ok(Json(Rotated {
+        id,
+        revision,
+        secret,
+    }))
 }
 
 /// What is kept of a secret or public key, and the secret to tell, once.

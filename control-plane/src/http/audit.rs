@@ -1,13 +1,13 @@
 //! `/v1/audit`: events in, answers out.
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json, extract::State};
 use clampd_model::{AUDIT_BATCH_EVENTS_MAX, AuditEvent, RiskScore};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    App,
+    App, RequestId,
     body::{BatchBody, JsonBody},
-    caller::{Auditor, Proxy},
+    caller::{Admin, Auditor, Proxy},
     error::ApiError,
     value,
 };
@@ -20,12 +20,24 @@ use crate::{
 /// The largest event: far below the longest string of a query.
 const EVENT_BYTES_MAX: usize = 64 * 1024;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Batch {
     events: Vec<AuditEvent>,
 }
 
+/// Takes events into the trail; one that is there already is counted as a duplicate.
+#[utoipa::path(
+    post,
+    path = "/v1/audit/events",
+    operation_id = "audit_ingest",
+    tag = "audit",
+    security(("key" = ["proxy"])),
+    request_body = Batch,
+    responses(
+        (status = 200, description = "They are on disk.", body = Ingested),
+    ),
+)]
 pub(super) async fn ingest(
     Proxy(key): Proxy,
     State(app): State<App>,
@@ -70,12 +82,24 @@ pub(super) async fn ingest(
     Ok(Json(ingested))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct QueryBody {
     sql: String,
 }
 
+/// Runs one SELECT over the view `audit_logs`.
+#[utoipa::path(
+    post,
+    path = "/v1/audit/query",
+    operation_id = "audit_query",
+    tag = "audit",
+    security(("key" = ["auditor"])),
+    request_body = QueryBody,
+    responses(
+        (status = 200, description = "The rows.", body = Answer),
+    ),
+)]
 pub(super) async fn query(
     Auditor(key): Auditor,
     State(app): State<App>,
@@ -97,9 +121,78 @@ pub(super) async fn query(
     }
 }
 
+/// Says whether the trail is whole and its end signed.
+#[utoipa::path(
+    get,
+    path = "/v1/audit/verify",
+    operation_id = "audit_verify",
+    tag = "audit",
+    security(("key" = ["auditor"])),
+    responses(
+        (status = 200, description = "What a walk along the chain found.", body = TrailCheck),
+    ),
+)]
 pub(super) async fn verify(
     Auditor(key): Auditor,
     State(app): State<App>,
 ) -> Result<Json<TrailCheck>, ApiError> {
     Ok(Json(app.store.verify_trail(key.org_id).await?))
+}
+
+/// The longest that events may be kept before they are removed: a century.
+const RETENTION_DAYS_MAX: u32 = 36_500;
+
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retention {
+    /// None when events are kept for ever.
+    days: Option<u32>,
+}
+
+/// How long events are kept.
+#[utoipa::path(
+    get,
+    path = "/v1/audit/retention",
+    operation_id = "audit_retention",
+    tag = "audit",
+    security(("key" = ["auditor"])),
+    responses(
+        (status = 200, description = "How long events are kept.", body = Retention),
+    ),
+)]
+pub(super) async fn retention(
+    Auditor(key): Auditor,
+    State(app): State<App>,
+) -> Result<Json<Retention>, ApiError> {
+    let days = app.store.audit_retention(key.org_id).await?;
+    Ok(Json(Retention { days }))
+}
+
+/// Sets how long events are kept.
+#[utoipa::path(
+    put,
+    path = "/v1/audit/retention",
+    operation_id = "audit_set_retention",
+    tag = "audit",
+    security(("key" = ["admin"])),
+    request_body = Retention,
+    responses(
+        (status = 200, description = "How long events are kept from now on.", body = Retention),
+    ),
+)]
+pub(super) async fn set_retention(
+    Admin(key): Admin,
+    State(app): State<App>,
+    Extension(RequestId(request_id)): Extension<RequestId>,
+    JsonBody(retention): JsonBody<Retention>,
+) -> Result<Json<Retention>, ApiError> {
+    let holds = retention
+        .days
+        .is_none_or(|days| (1..=RETENTION_DAYS_MAX).contains(&days));
+    value::demand(holds, "days", "must be 1 to 36500, or null")?;
+    let by = format!("key {}", key.id);
+    app.store
+        .set_audit_retention(key.org_id, retention.days, by, request_id)
+        .await?;
+    Ok(Json(retention))
 }

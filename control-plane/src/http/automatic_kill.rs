@@ -6,7 +6,7 @@ use super::{
     App,
     body::JsonBody,
     caller::{Auditor, Operator},
-    error::ApiError,
+    error::{ApiError, Problem},
     value,
 };
 use crate::store::AutomaticKill;
@@ -14,6 +14,18 @@ use crate::store::AutomaticKill;
 const BLOCKED_CALLS_MAX: u32 = 10_000;
 const WITHIN_SECONDS_MAX: u32 = 86_400;
 
+/// When an agent is killed without an order.
+#[utoipa::path(
+    get,
+    path = "/v1/automatic-kill",
+    operation_id = "automatic_kill_show",
+    tag = "settings",
+    security(("key" = ["auditor"])),
+    responses(
+        (status = 200, description = "The rule.", body = AutomaticKill),
+        (status = 404, description = "There is none.", body = Problem),
+    ),
+)]
 pub(super) async fn show(
     Auditor(key): Auditor,
     State(app): State<App>,
@@ -23,6 +35,18 @@ pub(super) async fn show(
         .ok_or_else(|| ApiError::not_found("automatic_kill"))
 }
 
+/// Sets when an agent is killed without an order.
+#[utoipa::path(
+    put,
+    path = "/v1/automatic-kill",
+    operation_id = "automatic_kill_put",
+    tag = "settings",
+    security(("key" = ["operator"])),
+    request_body = AutomaticKill,
+    responses(
+        (status = 200, description = "The rule from now on.", body = AutomaticKill),
+    ),
+)]
 pub(super) async fn put(
     Operator(key): Operator,
     State(app): State<App>,
@@ -38,6 +62,17 @@ pub(super) async fn put(
     Ok(Json(rule))
 }
 
+/// Nobody is killed without an order any more.
+#[utoipa::path(
+    delete,
+    path = "/v1/automatic-kill",
+    operation_id = "automatic_kill_delete",
+    tag = "settings",
+    security(("key" = ["operator"])),
+    responses(
+        (status = 204, description = "There is none any more."),
+    ),
+)]
 pub(super) async fn delete(
     Operator(key): Operator,
     State(app): State<App>,

@@ -14,7 +14,7 @@ use serde_json::error::Category;
 use super::{App, error::ApiError};
 
 /// The largest body of a route that takes one object.
-const OBJECT_BYTES_MAX: usize = 256 * 1024;
+pub(super) const OBJECT_BYTES_MAX: usize = 256 * 1024;
 
 /// The largest batch of audit events.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -126,7 +126,7 @@ fn demand_json(request: &Request) -> Result<(), ApiError> {
     }
 }
 
-async fn read(request: Request, bytes_max: usize) -> Result<body::Bytes, ApiError> {
+pub(super) async fn read(request: Request, bytes_max: usize) -> Result<body::Bytes, ApiError> {
     let encoding = request.headers().get(header::CONTENT_ENCODING);
     if encoding.is_some_and(|encoding| encoding != "identity") {
         return Err(ApiError::unsupported_media_type(

@@ -61,7 +61,7 @@ impl FromRequestParts<App> for AnyCaller {
     }
 }
 
-async fn authenticate(parts: &Parts, app: &App) -> Result<KeyRecord, ApiError> {
+pub(super) async fn authenticate(parts: &Parts, app: &App) -> Result<KeyRecord, ApiError> {
     let outcome = look_up(parts, app).await;
     if outcome.is_err() {
         app.metrics.keys_refused.fetch_add(1, Ordering::Relaxed);

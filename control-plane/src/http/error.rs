@@ -5,9 +5,32 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::store::StoreError;
+
+/// The body of every error.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Problem<'e> {
+    /// A sentence without a full stop.
+    error: &'e str,
+    /// A word for programs.
+    error_code: &'e str,
+    request_id: &'e str,
+}
+
+/// The body of an error at the token endpoint (RFC 6749 section 5.2).
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct OauthProblem<'e> {
+    /// OAuth's word; a sentence where it was the key that was refused.
+    error: &'e str,
+    /// A sentence without a full stop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_description: Option<&'e str>,
+    /// Our word.
+    error_code: &'e str,
+    request_id: &'e str,
+}
 
 /// An error on its way to a caller.
 #[derive(Debug, Clone)]
@@ -51,6 +74,28 @@ impl ApiError {
             retry_after_seconds: Some(retry_after_seconds),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
         }
+    }
+
+    pub(super) fn too_many_streams() -> Self {
+        let message = "too many streams are open";
+        Self {
+            retry_after_seconds: Some(1),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
+        }
+    }
+
+    pub(super) fn too_many_idempotency_keys() -> Self {
+        let message = "too many values of `Idempotency-Key` within a day";
+        Self {
+            retry_after_seconds: Some(3_600),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
+        }
+    }
+
+    pub(super) fn idempotency_key_reused() -> Self {
+        let message = "`Idempotency-Key` was sent with another request";
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Self::new(status, "idempotency_key_reused", message)
     }
 
     pub(super) fn forbidden_role(wanted: &str) -> Self {
@@ -165,16 +210,26 @@ impl ApiError {
 
     /// The answer, for the request of that id.
     pub(super) fn render(&self, request_id: &str) -> Response {
-        let body: Value = match self.oauth {
-            None => json!({
-                "error": self.message, "error_code": self.code, "request_id": request_id,
-            }),
-            Some(oauth) => json!({
-                "error": oauth, "error_description": self.message, "error_code": self.code,
-                "request_id": request_id,
-            }),
+        let (message, error_code) = (self.message.as_str(), self.code.as_str());
+        let mut response = match self.oauth {
+            None => {
+                let problem = Problem {
+                    error: message,
+                    error_code,
+                    request_id,
+                };
+                (self.status, Json(problem)).into_response()
+            }
+            Some(oauth) => {
+                let problem = OauthProblem {
+                    error: oauth,
+                    error_description: Some(message),
+                    error_code,
+                    request_id,
+                };
+                (self.status, Json(problem)).into_response()
+            }
         };
-        let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

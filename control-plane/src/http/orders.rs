@@ -9,13 +9,19 @@ use axum::{
 use clampd_model::AgentState;
 use serde::{Deserialize, Serialize};
 
-use super::{App, RequestId, body::OptionalJsonBody, caller::Operator, error::ApiError, value};
+use super::{
+    App, RequestId,
+    body::OptionalJsonBody,
+    caller::Operator,
+    error::{ApiError, Problem},
+    value,
+};
 use crate::{metrics::Metrics, store::StateOrder};
 
 /// How long a kill waits for the proxies' polls to be answered before it says that they were not.
 const PUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Order {
     reason: Option<String>,
@@ -24,14 +30,14 @@ pub(super) struct Order {
 }
 
 /// One part of the system that an order reached, and how long after it came.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Layer {
     layer: &'static str,
     ok: bool,
     ms: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Obeyed {
     id: String,
     state: AgentState,
@@ -41,6 +47,19 @@ pub(super) struct Obeyed {
     layers: Vec<Layer>,
 }
 
+/// Kills an agent: from the answer on nothing of it is honoured.
+#[utoipa::path(
+    post,
+    path = "/v1/agents/{id}/kill",
+    operation_id = "agents_kill",
+    tag = "agents",
+    security(("key" = ["operator"])),
+    params(("id" = String, Path, description = "Whose")),
+    request_body = Option<Order>,
+    responses(
+        (status = 200, description = "What was reached, and when.", body = Obeyed),
+    ),
+)]
 pub(super) async fn kill(
     caller: Operator,
     app: State<App>,
@@ -55,6 +74,20 @@ pub(super) async fn kill(
     Ok(obeyed)
 }
 
+/// Suspends an agent until it is revived.
+#[utoipa::path(
+    post,
+    path = "/v1/agents/{id}/suspend",
+    operation_id = "agents_suspend",
+    tag = "agents",
+    security(("key" = ["operator"])),
+    params(("id" = String, Path, description = "Whose")),
+    request_body = Option<Order>,
+    responses(
+        (status = 200, description = "What was reached, and when.", body = Obeyed),
+        (status = 409, description = "It is killed.", body = Problem),
+    ),
+)]
 pub(super) async fn suspend(
     caller: Operator,
     app: State<App>,
@@ -65,6 +98,19 @@ pub(super) async fn suspend(
     obey(caller, app, request_id, id, order, AgentState::Suspended).await
 }
 
+/// Lets an agent act again.
+#[utoipa::path(
+    post,
+    path = "/v1/agents/{id}/revive",
+    operation_id = "agents_revive",
+    tag = "agents",
+    security(("key" = ["operator"])),
+    params(("id" = String, Path, description = "Whose")),
+    request_body = Option<Order>,
+    responses(
+        (status = 200, description = "What was reached, and when.", body = Obeyed),
+    ),
+)]
 pub(super) async fn revive(
     caller: Operator,
     app: State<App>,

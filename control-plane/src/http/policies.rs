@@ -2,23 +2,22 @@
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, Query, State, rejection::QueryRejection},
     http::StatusCode,
 };
 use clampd_model::{Action, Effect, Policy, PolicyMode};
 use clampd_policy_compiler::{
     AskedAgent, AskedContext, AskedTool, BASE_ID, BASE_TEXT, Compiled, Explanation, Question,
-    Remark, SCHEMA_TEXT, TEMPLATES,
+    Remark, SCHEMA_TEXT, TEMPLATES, Template,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::{
     App,
     body::JsonBody,
     caller::{Auditor, Operator},
-    error::ApiError,
-    value,
+    error::{ApiError, Problem},
+    page, value,
 };
 use crate::{
     clock,
@@ -26,14 +25,14 @@ use crate::{
     store::{PolicyContent, PolicyDocument, StoreError},
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DocumentBody {
     cedar: String,
 }
 
 /// A document as it is told.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct ToldDocument {
     id: String,
     cedar: String,
@@ -46,7 +45,7 @@ pub(super) struct ToldDocument {
     warnings: Vec<Remark>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct ToldPolicy {
     id: String,
     effect: Effect,
@@ -91,6 +90,20 @@ fn told(policy: &Policy) -> ToldPolicy {
     }
 }
 
+/// Puts a document in force.
+#[utoipa::path(
+    put,
+    path = "/v1/policies/{id}",
+    operation_id = "policies_put",
+    tag = "policies",
+    security(("key" = ["operator"])),
+    params(("id" = String, Path, description = "Whose")),
+    request_body = DocumentBody,
+    responses(
+        (status = 200, description = "It was replaced.", body = ToldDocument),
+        (status = 201, description = "It is new.", body = ToldDocument),
+    ),
+)]
 pub(super) async fn put(
     Operator(key): Operator,
     State(app): State<App>,
@@ -138,18 +151,67 @@ async fn compile(app: &App, id: &str, cedar: String) -> Result<Compiled, ApiErro
         })
 }
 
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DocumentsQuery {
+    /// At most so many, 1 to 1000; all where it is not said.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// Those after this one: the `next` of an earlier answer.
+    after: Option<String>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Documents {
+    policies: Vec<ToldDocument>,
+    /// What to go on `after`, where there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// The documents of policies.
+#[utoipa::path(
+    get,
+    path = "/v1/policies",
+    operation_id = "policies_list",
+    tag = "policies",
+    security(("key" = ["auditor"])),
+    params(DocumentsQuery),
+    responses(
+        (status = 200, description = "The documents, by id; the built-in base where none stands for it.", body = Documents),
+    ),
+)]
 pub(super) async fn list(
     Auditor(key): Auditor,
     State(app): State<App>,
-) -> Result<Json<Value>, ApiError> {
+    query: Result<Query<DocumentsQuery>, QueryRejection>,
+) -> Result<Json<Documents>, ApiError> {
+    let DocumentsQuery { limit, after } = page::known(query)?;
+    page::to_read(limit)?;
     let documents = app.store.policies(key.org_id).await?;
     let mut told: Vec<ToldDocument> = documents.into_iter().map(ToldDocument::of).collect();
     if told.iter().all(|document| document.id != BASE_ID) {
-        told.insert(0, ToldDocument::builtin(&app));
+        let at = told.partition_point(|document| document.id.as_str() < BASE_ID);
+        told.insert(at, ToldDocument::builtin(&app));
     }
-    Ok(Json(json!({ "policies": told })))
+    told.retain(|document| after.as_ref().is_none_or(|after| document.id > *after));
+    let (policies, next) = page::part(told, limit, |document| document.id.clone());
+    Ok(Json(Documents { policies, next }))
 }
 
+/// One document.
+#[utoipa::path(
+    get,
+    path = "/v1/policies/{id}",
+    operation_id = "policies_show",
+    tag = "policies",
+    security(("key" = ["auditor"])),
+    params(("id" = String, Path, description = "Whose")),
+    responses(
+        (status = 200, description = "The document.", body = ToldDocument),
+    ),
+)]
 pub(super) async fn show(
     Auditor(key): Auditor,
     State(app): State<App>,
@@ -161,6 +223,18 @@ pub(super) async fn show(
     }
 }
 
+/// Takes a document out of force.
+#[utoipa::path(
+    delete,
+    path = "/v1/policies/{id}",
+    operation_id = "policies_delete",
+    tag = "policies",
+    security(("key" = ["operator"])),
+    params(("id" = String, Path, description = "Whose")),
+    responses(
+        (status = 204, description = "It is not in force any more."),
+    ),
+)]
 pub(super) async fn delete(
     Operator(key): Operator,
     State(app): State<App>,
@@ -170,7 +244,7 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ValidationBody {
     #[serde(default = "draft")]
@@ -178,32 +252,79 @@ pub(super) struct ValidationBody {
     cedar: String,
 }
 
+/// What would come of a text.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Validation {
+    valid: bool,
+    errors: Vec<Remark>,
+    warnings: Vec<Remark>,
+    policies: Vec<ToldPolicy>,
+}
+
 /// Says what would come of a text, and changes nothing.
+#[utoipa::path(
+    post,
+    path = "/v1/policies/validate",
+    operation_id = "policies_validate",
+    tag = "policies",
+    security(("key" = ["auditor"])),
+    request_body = ValidationBody,
+    responses(
+        (status = 200, description = "What is wrong in it.", body = Validation),
+    ),
+)]
 pub(super) async fn validate(
     Auditor(_): Auditor,
     State(app): State<App>,
     JsonBody(body): JsonBody<ValidationBody>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Validation>, ApiError> {
     value::agent_id("id", &body.id)?;
     let answer = match app.policies.compile(&body.id, body.cedar).await {
-        Ok(Compiled { policies, warnings }) => json!({
-            "valid": true, "errors": [], "warnings": warnings,
-            "policies": policies.iter().map(told).collect::<Vec<_>>(),
-        }),
-        Err(CompileError::Refused(refusal)) => json!({
-            "valid": false, "errors": refusal.0, "warnings": [], "policies": [],
-        }),
+        Ok(Compiled { policies, warnings }) => Validation {
+            valid: true,
+            errors: Vec::new(),
+            warnings,
+            policies: policies.iter().map(told).collect(),
+        },
+        Err(CompileError::Refused(refusal)) => Validation {
+            valid: false,
+            errors: refusal.0,
+            warnings: Vec::new(),
+            policies: Vec::new(),
+        },
         Err(error) => return Err(ApiError::internal(&error)),
     };
     Ok(Json(answer))
 }
 
-/// The schema and the documents to begin with.
-pub(super) async fn reference(Auditor(_): Auditor) -> Json<Value> {
-    Json(json!({ "schema": SCHEMA_TEXT, "base": BASE_TEXT, "templates": TEMPLATES }))
+/// What policies are written by.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Reference {
+    schema: &'static str,
+    base: &'static str,
+    templates: Vec<Template>,
 }
 
-#[derive(Debug, Deserialize)]
+/// The schema and the documents to begin with.
+#[utoipa::path(
+    get,
+    path = "/v1/policy-reference",
+    operation_id = "policies_reference",
+    tag = "policies",
+    security(("key" = ["auditor"])),
+    responses(
+        (status = 200, description = "What policies are written by.", body = Reference),
+    ),
+)]
+pub(super) async fn reference(Auditor(_): Auditor) -> Json<Reference> {
+    Json(Reference {
+        schema: SCHEMA_TEXT,
+        base: BASE_TEXT,
+        templates: TEMPLATES.to_vec(),
+    })
+}
+
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EvaluationBody {
     agent: String,
@@ -217,6 +338,18 @@ pub(super) struct EvaluationBody {
 }
 
 /// Explains what policies make of a request, and changes nothing.
+#[utoipa::path(
+    post,
+    path = "/v1/evaluate",
+    operation_id = "policies_evaluate",
+    tag = "policies",
+    security(("key" = ["auditor"])),
+    request_body = EvaluationBody,
+    responses(
+        (status = 200, description = "What comes of it, and why.", body = Explanation),
+        (status = 404, description = "The agent or tool is not known.", body = Problem),
+    ),
+)]
 pub(super) async fn evaluate(
     Auditor(key): Auditor,
     State(app): State<App>,

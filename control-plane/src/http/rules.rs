@@ -2,20 +2,20 @@
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, Query, State, rejection::QueryRejection},
     http::StatusCode,
 };
-use clampd_model::RuleRow;
+use clampd_model::{Mode, RuleRow};
 use clampd_rule_compiler::{CompileError, compile_own};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use super::{
     App,
     body::TomlBody,
     caller::{Auditor, Operator},
-    error::ApiError,
-    value,
+    error::{ApiError, Problem},
+    page, value,
 };
 use crate::store::{CompiledFile, RuleFileRecord};
 
@@ -25,6 +25,21 @@ static COMPILING: Semaphore = Semaphore::const_new(1);
 /// Errors of one file that are told.
 const ERRORS_MAX: usize = 20;
 
+/// Puts a file of own rules in force.
+#[utoipa::path(
+    put,
+    path = "/v1/rules/{name}",
+    operation_id = "rules_put",
+    tag = "rules",
+    security(("key" = ["operator"])),
+    params(("name" = String, Path, description = "Its name")),
+    request_body(content = String, content_type = "application/toml", description = "A file of rules"),
+    responses(
+        (status = 200, description = "It was replaced.", body = RuleFileRecord),
+        (status = 201, description = "It is new.", body = RuleFileRecord),
+        (status = 409, description = "The settings name a rule that would go.", body = Problem),
+    ),
+)]
 pub(super) async fn put(
     Operator(key): Operator,
     State(app): State<App>,
@@ -80,40 +95,105 @@ fn refused(errors: &[CompileError]) -> ApiError {
     ApiError::invalid_rules(lines.join("\n"))
 }
 
+/// A rule as it is told.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct ToldRule {
+    id: String,
+    name: String,
+    category: String,
+    /// `low`, `medium`, `high` or `critical`.
+    severity: &'static str,
+    /// The file of own rules that it stands in; null for a built-in one.
+    file: Option<String>,
+    mode: Mode,
+}
+
+/// A file of own rules, by its name.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct ToldFile {
+    name: String,
+    updated_at: u64,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Rules {
+    files: Vec<ToldFile>,
+    rules: Vec<ToldRule>,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RulesQuery {
+    /// Only those of this category.
+    category: Option<String>,
+}
+
+/// The rules, with how each counts.
+#[utoipa::path(
+    get,
+    path = "/v1/rules",
+    operation_id = "rules_list",
+    tag = "rules",
+    security(("key" = ["auditor"])),
+    params(RulesQuery),
+    responses(
+        (status = 200, description = "Every rule, built in and own.", body = Rules),
+    ),
+)]
 pub(super) async fn list(
     Auditor(key): Auditor,
     State(app): State<App>,
-) -> Result<Json<Value>, ApiError> {
+    query: Result<Query<RulesQuery>, QueryRejection>,
+) -> Result<Json<Rules>, ApiError> {
+    let RulesQuery { category } = page::known(query)?;
     let files = app.store.rule_files(key.org_id.clone()).await?;
     let (settings, _) = app.store.settings(key.org_id).await?;
-    let rule = |id: &str, name: &str, category: &str, severity: &str, file: Option<&str>| {
-        json!({
-            "id": id, "name": name, "category": category, "severity": severity, "file": file,
-            "mode": settings.mode(id, category),
-        })
-    };
-    let built_in = clampd_ruleset::RULES.iter();
-    let built_in = built_in.map(|r| rule(&r.id, &r.name, &r.category, r.severity.as_str(), None));
+    let built_in = clampd_ruleset::RULES.iter().map(|rule| ToldRule {
+        id: rule.id.to_string(),
+        name: rule.name.to_string(),
+        category: rule.category.to_string(),
+        severity: rule.severity.as_str(),
+        file: None,
+        mode: settings.mode(&rule.id, &rule.category),
+    });
     let own = files.iter().flat_map(|file| {
-        file.rules.iter().map(|row| {
-            let severity = row.severity.as_str();
-            rule(
-                &row.id,
-                &row.name,
-                &row.category,
-                severity,
-                Some(&file.name),
-            )
+        file.rules.iter().map(|row| ToldRule {
+            id: row.id.clone(),
+            name: row.name.clone(),
+            category: row.category.clone(),
+            severity: row.severity.as_str(),
+            file: Some(file.name.clone()),
+            mode: settings.mode(&row.id, &row.category),
         })
     });
-    let rules: Vec<Value> = built_in.chain(own).collect();
-    let files: Vec<Value> = files
-        .iter()
-        .map(|file| json!({ "name": file.name, "updated_at": file.updated_at }))
-        .collect();
-    Ok(Json(json!({ "files": files, "rules": rules })))
+    let rules = built_in.chain(own);
+    let rules = rules.filter(|rule| {
+        category
+            .as_ref()
+            .is_none_or(|wanted| rule.category == *wanted)
+    });
+    let rules = rules.collect();
+    let files = files.iter().map(|file| ToldFile {
+        name: file.name.clone(),
+        updated_at: file.updated_at,
+    });
+    let files = files.collect();
+    Ok(Json(Rules { files, rules }))
 }
 
+/// A file of own rules.
+#[utoipa::path(
+    get,
+    path = "/v1/rules/{name}",
+    operation_id = "rules_show",
+    tag = "rules",
+    security(("key" = ["auditor"])),
+    params(("name" = String, Path, description = "Its name")),
+    responses(
+        (status = 200, description = "The file.", body = RuleFileRecord),
+    ),
+)]
 pub(super) async fn show(
     Auditor(key): Auditor,
     State(app): State<App>,
@@ -122,6 +202,19 @@ pub(super) async fn show(
     Ok(Json(app.store.rule_file(key.org_id, name).await?))
 }
 
+/// Takes a file of own rules out of force.
+#[utoipa::path(
+    delete,
+    path = "/v1/rules/{name}",
+    operation_id = "rules_delete",
+    tag = "rules",
+    security(("key" = ["operator"])),
+    params(("name" = String, Path, description = "Its name")),
+    responses(
+        (status = 204, description = "Its rules find nothing any more."),
+        (status = 409, description = "The settings name one of its rules.", body = Problem),
+    ),
+)]
 pub(super) async fn delete(
     Operator(key): Operator,
     State(app): State<App>,

@@ -10,35 +10,89 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, header},
 };
-use clampd_model::{Exemption, RiskScore, RuleMode, SETTINGS_ENTRIES_MAX, Settings, Thresholds};
-use serde_json::{Value, json};
+use clampd_model::{
+    Exemption, Jwks, RiskScore, RuleMode, SETTINGS_ENTRIES_MAX, Settings, Thresholds,
+};
+use serde::Serialize;
 
 use super::{
     App,
     body::JsonBody,
     caller::{Auditor, Operator},
-    error::ApiError,
+    error::{ApiError, Problem},
     value::{self, demand, is_risk},
 };
+use crate::store::jwks as jwks_of;
 
 type Tagged<T> = ([(HeaderName, String); 1], Json<T>);
 
+/// An organisation as it is told.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct ToldOrganisation {
+    id: String,
+    name: String,
+    revision: u64,
+    created_at: u64,
+    /// The public key that its bundles are signed with.
+    trust_root: String,
+}
+
 /// The organisation, and the key that its bundles are signed with.
+#[utoipa::path(
+    get,
+    path = "/v1/organisation",
+    operation_id = "settings_organisation",
+    tag = "settings",
+    security(("key" = ["auditor"])),
+    responses(
+        (status = 200, description = "The organisation.", body = ToldOrganisation),
+    ),
+)]
 pub(super) async fn organisation(
     Auditor(key): Auditor,
     State(app): State<App>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<ToldOrganisation>, ApiError> {
     let organisation = app.store.organisation(key.org_id.clone()).await?;
     let keys = app.signing_keys(&key.org_id).await?;
-    Ok(Json(json!({
-        "id": organisation.id,
-        "name": organisation.name,
-        "revision": organisation.revision,
-        "created_at": organisation.created_at,
-        "trust_root": keys.bundle.verifying_key().to_text(),
-    })))
+    Ok(Json(ToldOrganisation {
+        id: organisation.id,
+        name: organisation.name,
+        revision: organisation.revision,
+        created_at: organisation.created_at,
+        trust_root: keys.bundle.verifying_key().to_text(),
+    }))
 }
 
+/// The public keys that verify micro-tokens and statements about the audit trail (RFC 7517).
+#[utoipa::path(
+    get,
+    path = "/v1/jwks",
+    operation_id = "tokens_jwks",
+    tag = "tokens",
+    security(("key" = ["auditor"])),
+    responses(
+        (status = 200, description = "The public keys (RFC 7517).", body = Jwks),
+    ),
+)]
+pub(super) async fn jwks(
+    Auditor(key): Auditor,
+    State(app): State<App>,
+) -> Result<Json<Jwks>, ApiError> {
+    let keys = app.signing_keys(&key.org_id).await?;
+    Ok(Json(jwks_of(&keys)))
+}
+
+/// What the organisation has set.
+#[utoipa::path(
+    get,
+    path = "/v1/settings",
+    operation_id = "settings_show",
+    tag = "settings",
+    security(("key" = ["auditor"])),
+    responses(
+        (status = 200, description = "What is set.", body = Settings, headers(("etag" = String, description = "Their revision"))),
+    ),
+)]
 pub(super) async fn show(
     Auditor(key): Auditor,
     State(app): State<App>,
@@ -47,6 +101,20 @@ pub(super) async fn show(
     Ok(tagged(revision, settings))
 }
 
+/// Replaces what the organisation has set.
+#[utoipa::path(
+    put,
+    path = "/v1/settings",
+    operation_id = "settings_put",
+    tag = "settings",
+    security(("key" = ["operator"])),
+    params(("if-match" = Option<String>, Header, description = "The `etag` of an earlier answer: only then they are replaced")),
+    request_body = Settings,
+    responses(
+        (status = 200, description = "What is set now.", body = Settings, headers(("etag" = String, description = "Their revision"))),
+        (status = 412, description = "They were changed meanwhile.", body = Problem),
+    ),
+)]
 pub(super) async fn put(
     Operator(key): Operator,
     State(app): State<App>,

@@ -3,14 +3,13 @@
 use axum::{Json, extract::State, http::StatusCode};
 use clampd_model::{MICRO_TOKEN_TTL_SECONDS, Tool};
 use clampd_token::TOKEN_BYTES_MAX;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 use super::{
     App,
     body::{FormOrJsonBody, JsonBody},
     caller::{Operator, Proxy, ToolService},
-    error::ApiError,
+    error::{ApiError, OauthProblem},
     value,
 };
 use crate::tokens::{self, Exchange, ExchangeRefusal, Introspection};
@@ -19,7 +18,7 @@ const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 /// RFC 8693 section 2.1; fields that we do not know are left alone, as RFC 6749 wants.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 pub(super) struct ExchangeBody {
     grant_type: Option<String>,
     subject_token: Option<String>,
@@ -30,11 +29,37 @@ pub(super) struct ExchangeBody {
     session_id: Option<String>,
 }
 
+/// RFC 8693 section 2.2.1.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Granted {
+    access_token: String,
+    issued_token_type: &'static str,
+    /// `Bearer`.
+    token_type: &'static str,
+    /// In seconds.
+    expires_in: u64,
+    scope: String,
+}
+
+/// Exchanges an agent's JWT for a micro-token (RFC 8693).
+#[utoipa::path(
+    post,
+    path = "/v1/tokens/exchange",
+    operation_id = "tokens_exchange",
+    tag = "tokens",
+    security(("key" = ["proxy"])),
+    request_body(content((ExchangeBody = "application/x-www-form-urlencoded"), (ExchangeBody = "application/json"))),
+    responses(
+        (status = 200, description = "A micro-token (RFC 8693 section 2.2).", body = Granted),
+        (status = 400, description = "It is not granted, or the request is not well formed.", body = OauthProblem),
+        (status = 403, description = "The agent may not, or the role of the key may not.", body = OauthProblem),
+    ),
+)]
 pub(super) async fn exchange(
     Proxy(key): Proxy,
     State(app): State<App>,
     body: Result<FormOrJsonBody<ExchangeBody>, ApiError>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Granted>, ApiError> {
     let request = body
         .map_err(|error| error.worded_for_oauth("invalid_request"))
         .and_then(|FormOrJsonBody(body)| checked(body));
@@ -47,13 +72,13 @@ pub(super) async fn exchange(
         }
     };
     app.metrics.exchanged("issued");
-    Ok(Json(json!({
-        "access_token": granted.token,
-        "issued_token_type": JWT,
-        "token_type": "Bearer",
-        "expires_in": MICRO_TOKEN_TTL_SECONDS,
-        "scope": granted.scope,
-    })))
+    Ok(Json(Granted {
+        access_token: granted.token,
+        issued_token_type: JWT,
+        token_type: "Bearer",
+        expires_in: MICRO_TOKEN_TTL_SECONDS,
+        scope: granted.scope,
+    }))
 }
 
 fn checked(body: ExchangeBody) -> Result<Exchange, ApiError> {
@@ -114,11 +139,23 @@ fn refused(refusal: ExchangeRefusal) -> ApiError {
     ApiError::oauth(status, error, refusal.code(), refusal.to_string())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 pub(super) struct IntrospectBody {
     token: String,
 }
 
+/// Says whether a micro-token is good, and uses it up (RFC 7662).
+#[utoipa::path(
+    post,
+    path = "/v1/introspect",
+    operation_id = "tokens_introspect",
+    tag = "tokens",
+    security(("key" = ["tool"])),
+    request_body(content((IntrospectBody = "application/x-www-form-urlencoded"), (IntrospectBody = "application/json"))),
+    responses(
+        (status = 200, description = "Whether it is good; it is used up now (RFC 7662 section 2.2).", body = Introspection),
+    ),
+)]
 pub(super) async fn introspect(
     ToolService(key): ToolService,
     State(app): State<App>,
@@ -130,18 +167,36 @@ pub(super) async fn introspect(
     Ok(Json(answer))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RevokeBody {
     jti: Option<String>,
     token: Option<String>,
 }
 
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Revoked {
+    /// Always true.
+    revoked: bool,
+}
+
+/// Revokes a micro-token.
+#[utoipa::path(
+    post,
+    path = "/v1/tokens/revoke",
+    operation_id = "tokens_revoke",
+    tag = "tokens",
+    security(("key" = ["operator"])),
+    request_body = RevokeBody,
+    responses(
+        (status = 200, description = "It is good for nothing any more.", body = Revoked),
+    ),
+)]
 pub(super) async fn revoke(
     Operator(key): Operator,
     State(app): State<App>,
     JsonBody(body): JsonBody<RevokeBody>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Revoked>, ApiError> {
     let jti = match (body.jti, body.token) {
         (Some(jti), None) => jti,
         (None, Some(token)) => match tokens::verify(&app, &key.org_id, &token).await? {
@@ -154,5 +209,5 @@ pub(super) async fn revoke(
     };
     value::token_text("jti", &jti)?;
     tokens::revoke(&app, &key.org_id, jti).await?;
-    Ok(Json(json!({ "revoked": true })))
+    Ok(Json(Revoked { revoked: true }))
 }

@@ -1,16 +1,19 @@
 //! Agents: who they are, what they may do, whether they may act.
 
 use clampd_model::{AgentId, AgentState, RiskLevel, RiskScore, Secret};
-use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 
 use super::{
-    Noun, SectionName, Store, StoreError, credentials::sealed, from_sql_integer, sql_integer,
+    Noun, SectionName, Store, StoreError,
+    credentials::sealed,
+    from_sql_integer,
+    sql::{Connection, OptionalExtension, Row},
+    sql_integer,
 };
 use crate::clock;
 
 /// An agent as it is kept, without its credential.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub(crate) struct AgentRecord {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -66,11 +69,22 @@ pub(crate) struct AgentPatch {
     pub(crate) framework: Option<String>,
 }
 
+/// Which agents are wanted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AgentsWanted {
+    pub(crate) state: Option<AgentState>,
+    pub(crate) delegated_by: Option<String>,
+    /// Only those whose id comes after this one.
+    pub(crate) after: String,
+    /// At most so many; all where it is not said.
+    pub(crate) entries_max: Option<u32>,
+}
+
 const AGENT_COLUMNS: &str = "id, name, org_id, state, state_reason, scopes, agent_groups, purpose, \
      framework, delegated_by, risk_score, alg, credential, created_at, updated_at";
 
 impl AgentRecord {
-    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn read(row: &Row) -> Result<Self, StoreError> {
         let alg: String = row.get("alg")?;
         let public_key = match alg.as_str() {
             "EdDSA" => String::from_utf8(row.get("credential")?).ok(),
@@ -162,12 +176,26 @@ impl Store {
     }
 
     /// The organisation's agents, by id.
-    pub(crate) async fn agents(&self, org_id: String) -> Result<Vec<AgentRecord>, StoreError> {
+    pub(crate) async fn agents(
+        &self,
+        org_id: String,
+        wanted: AgentsWanted,
+    ) -> Result<Vec<AgentRecord>, StoreError> {
         self.read(move |connection| {
-            let sql =
-                format!("SELECT {AGENT_COLUMNS} FROM cp_agents WHERE org_id = ?1 ORDER BY id");
+            let sql = format!(
+                "SELECT {AGENT_COLUMNS} FROM cp_agents
+                 WHERE org_id = ?1 AND id > ?2 AND state = coalesce(?3, state)
+                     AND coalesce(delegated_by, '') = coalesce(?4, delegated_by, '')
+                 ORDER BY id LIMIT ?5"
+            );
             let mut statement = connection.prepare_cached(&sql)?;
-            let mut rows = statement.query([&org_id])?;
+            let mut rows = statement.query((
+                &org_id,
+                &wanted.after,
+                wanted.state.map(AgentState::as_str),
+                &wanted.delegated_by,
+                wanted.entries_max.map_or(i64::MAX, i64::from),
+            ))?;
             let mut agents = Vec::new();
             while let Some(row) = rows.next()? {
                 agents.push(AgentRecord::read(row)?);

@@ -3,14 +3,18 @@
 use std::collections::BTreeSet;
 
 use clampd_model::{AgentState, AuditEvent};
-use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
-use super::{Noun, StateOrder, Store, StoreError, Write, orders::change_state, sql_integer};
+use super::{
+    Noun, StateOrder, Store, StoreError, Write,
+    orders::change_state,
+    sql::{Connection, OptionalExtension},
+    sql_integer,
+};
 use crate::clock;
 
 /// When an agent is killed without anyone's order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AutomaticKill {
     /// After this many calls that were blocked.
@@ -128,7 +132,8 @@ fn is_due(
         .prepare_cached(
             "SELECT count(*) FROM (
                  SELECT 1 FROM cp_audit_events
-                 WHERE org_id = ?1 AND agent_id = ?2 AND blocked AND received_at > ?3 LIMIT ?4)",
+                 WHERE org_id = ?1 AND agent_id = ?2 AND blocked AND received_at > ?3 LIMIT ?4)
+             AS blocked",
         )?
         .query_row((org_id, agent_id, begin, rule.blocked_calls), |row| {
             row.get(0)

@@ -7,12 +7,17 @@ use clampd_model::{
     StateChange,
 };
 use clampd_policy_compiler::BASE_ID;
-use clampd_token::{SCOPE_KEY_ID, VerifyingKey, derive_local_mint_key};
-use rusqlite::{Connection, OptionalExtension};
+use clampd_token::{AUDIT_KEY_ID, SCOPE_KEY_ID, SigningKey, derive_local_mint_key};
 
 use super::{
-    Noun, SectionName, Store, StoreError, agents::parse_state, credentials::bundle_agents,
-    from_sql_integer, organisations::read_settings, policies::bundle_policies, rules::bundle_rules,
+    Noun, SectionName, SigningKeys, Store, StoreError,
+    agents::parse_state,
+    credentials::bundle_agents,
+    from_sql_integer,
+    organisations::read_settings,
+    policies::bundle_policies,
+    rules::bundle_rules,
+    sql::{Connection, OptionalExtension},
     tools::bundle_tools,
 };
 use crate::{seal::MasterKey, tokens::local_key_id};
@@ -24,8 +29,8 @@ pub(crate) struct BundleRequest {
     pub(crate) proxy_id: String,
     /// The revision that the proxy has; 0 for none.
     pub(crate) since: u64,
-    /// The key that verifies micro-tokens.
-    pub(crate) token_key: VerifyingKey,
+    /// The keys whose public halves verify micro-tokens and statements.
+    pub(crate) keys: Arc<SigningKeys>,
     pub(crate) now: u64,
     pub(crate) validity_seconds: u64,
     /// The policies that stand in where no document is named as they are.
@@ -84,7 +89,7 @@ fn build(
         local_mint: section(at(SectionName::LocalMint), || {
             local_mint(connection, request, master)
         })?,
-        jwks: section(at(SectionName::Jwks), || Ok(jwks(&request.token_key)))?,
+        jwks: section(at(SectionName::Jwks), || Ok(jwks(&request.keys)))?,
     };
     Ok(Bundle {
         format: BUNDLE_FORMAT,
@@ -174,15 +179,20 @@ fn local_mint(
     })
 }
 
-fn jwks(token_key: &VerifyingKey) -> Jwks {
+/// The public halves of the keys that sign what others verify (RFC 7517).
+pub(crate) fn jwks(keys: &SigningKeys) -> Jwks {
+    let jwk = |kid: &str, key: &SigningKey| Jwk {
+        kty: "OKP".to_owned(),
+        crv: "Ed25519".to_owned(),
+        kid: kid.to_owned(),
+        x: key.verifying_key().to_text(),
+        alg: "EdDSA".to_owned(),
+        use_: "sig".to_owned(),
+    };
     Jwks {
-        keys: vec![Jwk {
-            kty: "OKP".to_owned(),
-            crv: "Ed25519".to_owned(),
-            kid: SCOPE_KEY_ID.to_owned(),
-            x: token_key.to_text(),
-            alg: "EdDSA".to_owned(),
-            use_: "sig".to_owned(),
-        }],
+        keys: vec![
+            jwk(SCOPE_KEY_ID, &keys.token),
+            jwk(AUDIT_KEY_ID, &keys.audit),
+        ],
     }
 }

@@ -1,11 +1,11 @@
 //! Agents with what their JWTs are verified by: sealed at rest, opened for a bundle or an exchange.
 
 use clampd_model::{Agent, AgentId, AgentState, Credential, Secret};
-use rusqlite::{Connection, Row};
 
 use super::{
     Noun, StoreError,
     agents::{NewCredential, parse_state, read_list},
+    sql::{Connection, Row},
 };
 use crate::seal::MasterKey;
 
@@ -45,7 +45,7 @@ pub(super) fn agent_with_credential(
     Ok(Some((read_agent(row, org_id, master)?, state)))
 }
 
-fn read_agent(row: &Row<'_>, org_id: &str, master: &MasterKey) -> Result<Agent, StoreError> {
+fn read_agent(row: &Row, org_id: &str, master: &MasterKey) -> Result<Agent, StoreError> {
     let unreadable = || StoreError::Unreadable(Noun::Agent);
     let id: String = row.get("id")?;
     let alg: String = row.get("alg")?;

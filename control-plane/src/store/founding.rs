@@ -4,16 +4,17 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use anyhow::{Context, bail};
 use clampd_model::{AgentId, Settings};
-use clampd_token::SigningKey;
-use rusqlite::Connection;
+use clampd_token::{AuditStatementKind, AuditWalk, SigningKey, derive_audit_key};
 use serde::Serialize;
 
 use super::{
-    DATABASE_FILE, SectionName,
+    DATABASE_FILE, Database, SectionName,
+    audit::signed,
     keys::{KeyRecord, NewKey},
-    schema, sql_integer,
+    sql::Connection,
+    sql_integer,
 };
-use crate::{access::Role, clock, random, seal::MasterKey};
+use crate::{access::Role, clock, config::StorageArguments, random, seal::MasterKey};
 
 /// What `init` prints, once.
 #[derive(Debug, Serialize)]
@@ -28,32 +29,51 @@ pub struct FirstKeys {
     pub trust_root: String,
 }
 
-/// Makes the data directory, the database, the master key and the first organisation.
+/// Makes the data directory, the tables, the master key and the first organisation.
 ///
 /// # Errors
-/// When there is a database already, or something cannot be made.
+/// When there is an organisation already, or something cannot be made.
 pub(crate) fn initialise(
-    data_dir: &Path,
-    master_key: Option<&str>,
+    storage: &StorageArguments,
     org_id: Option<String>,
     name: &str,
 ) -> anyhow::Result<FirstKeys> {
-    let path = data_dir.join(DATABASE_FILE);
-    if path.exists() {
-        bail!("`{}` is initialised already", data_dir.display());
+    let database = storage.database()?;
+    if let Database::Sqlite(directory) = &database
+        && directory.join(DATABASE_FILE).exists()
+    {
+        bail!("`{}` is initialised already", directory.display());
     }
-    prepare_directory(data_dir)?;
-    let master = match master_key {
-        Some(_) => MasterKey::load(master_key, data_dir)?,
-        None => MasterKey::create(data_dir)?,
+    if let Some(directory) = &storage.data {
+        prepare_directory(directory)?;
+    }
+    let connection = match &database {
+        Database::Sqlite(directory) => {
+            let path = directory.join(DATABASE_FILE);
+            // The key first: a database without one would be of no use.
+            let master = MasterKey::load_or_create(storage)?;
+            fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .open(&path)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+            let connection = database.create()?;
+            return add(&connection, &master, org_id, name);
+        }
+        Database::Postgres(_) => database.create()?,
     };
-    fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&path)?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-    let mut connection = schema::create(&path)?;
-    add(&mut connection, &master, org_id, name)
+    let is_empty = !connection
+        .prepare_cached("SELECT 1 FROM cp_organisations LIMIT 1")?
+        .exists(())?;
+    if !is_empty {
+        bail!("the database is initialised already");
+    }
+    add(
+        &connection,
+        &MasterKey::load_or_create(storage)?,
+        org_id,
+        name,
+    )
 }
 
 /// Makes the directory private. One that others use too is left as it is and refused.
@@ -78,18 +98,18 @@ fn prepare_directory(data_dir: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// When there is no database, or an organisation of that id.
 pub(crate) fn add_to(
-    data_dir: &Path,
-    master_key: Option<&str>,
+    storage: &StorageArguments,
     org_id: Option<String>,
     name: &str,
 ) -> anyhow::Result<FirstKeys> {
-    let master = MasterKey::load(master_key, data_dir)?;
-    let mut connection = schema::open(&data_dir.join(DATABASE_FILE))?;
-    add(&mut connection, &master, org_id, name)
+    let master = MasterKey::load(storage)?;
+    let connection = storage.database()?.open()?;
+    super::check_master_key(&connection, &master)?;
+    add(&connection, &master, org_id, name)
 }
 
 fn add(
-    connection: &mut Connection,
+    connection: &Connection,
     master: &MasterKey,
     org_id: Option<String>,
     name: &str,
@@ -102,39 +122,42 @@ fn add(
         None => random::uuid()?,
     };
     let (bundle_seed, token_seed) = (random::bytes::<32>()?, random::bytes::<32>()?);
+    let audit_key = derive_audit_key(&token_seed);
+    let nothing = AuditWalk::default();
     let now = clock::unix_seconds();
-    let transaction = connection.transaction()?;
-    let inserted = transaction.execute(
+    connection.begin_writing()?;
+    let mut insert = connection.prepare_cached(
         "INSERT INTO cp_organisations
-            (id, name, revision, mint_epoch, settings, bundle_key, token_key, audit_head, created_at)
-         VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, '', ?7) ON CONFLICT DO NOTHING",
-        (
-            &org_id,
-            name,
-            sql_integer(clock::mint_epoch(now)),
-            serde_json::to_string(&Settings::default())?,
-            master.seal(&bundle_key_label(&org_id), &bundle_seed)?,
-            master.seal(&token_key_label(&org_id), &token_seed)?,
-            sql_integer(now),
-        ),
+            (id, name, revision, mint_epoch, settings, bundle_key, token_key, audit_head,
+             audit_statement, created_at)
+         VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, '', ?7, ?8) ON CONFLICT DO NOTHING",
     )?;
+    let inserted = insert.execute((
+        &org_id,
+        name,
+        sql_integer(clock::mint_epoch(now)),
+        serde_json::to_string(&Settings::default())?,
+        master.seal(&bundle_key_label(&org_id), &bundle_seed)?,
+        master.seal(&token_key_label(&org_id), &token_seed)?,
+        signed(AuditStatementKind::Head, &org_id, &nothing, &audit_key),
+        sql_integer(now),
+    ))?;
     if inserted == 0 {
         bail!("organisation `{org_id}` already exists");
     }
     for section in SectionName::ALL {
-        transaction.execute(
-            "INSERT INTO cp_sections (org_id, name, revision) VALUES (?1, ?2, 1)",
-            (&org_id, section.as_str()),
-        )?;
+        connection
+            .prepare_cached("INSERT INTO cp_sections (org_id, name, revision) VALUES (?1, ?2, 1)")?
+            .execute((&org_id, section.as_str()))?;
     }
     let first_key = |role: Role| -> anyhow::Result<String> {
         let (key, record) = NewKey::generated(role, format!("first {} key", role.as_str()))?;
-        KeyRecord::insert(&transaction, &org_id, &record)?;
+        KeyRecord::insert(connection, &org_id, &record)?;
         Ok(key)
     };
     let admin_key = first_key(Role::Admin)?;
     let proxy_key = first_key(Role::Proxy)?;
-    transaction.commit()?;
+    connection.commit()?;
     let trust_root = SigningKey::from_seed(bundle_seed).verifying_key().to_text();
     Ok(FirstKeys {
         org_id,

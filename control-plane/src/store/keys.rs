@@ -1,15 +1,18 @@
 //! API keys: only their hashes are kept.
 
 use clampd_token::sha256_hex;
-use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 use subtle::ConstantTimeEq;
 
-use super::{Noun, SectionName, Store, StoreError, Write, from_sql_integer, sql_integer};
+use super::{
+    Noun, SectionName, Store, StoreError, Write, from_sql_integer,
+    sql::{Connection, OptionalExtension, Row, SqlError},
+    sql_integer,
+};
 use crate::{access::Role, clock, random};
 
 /// A key as it is kept and listed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub(crate) struct KeyRecord {
     pub(crate) id: String,
     #[serde(skip)]
@@ -91,12 +94,12 @@ impl KeyRecord {
         })
     }
 
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    fn read(row: &Row) -> Result<Self, SqlError> {
         let role: String = row.get("role")?;
         Ok(Self {
             id: row.get("id")?,
             org_id: row.get("org_id")?,
-            role: Role::parse(&role).ok_or(rusqlite::Error::InvalidQuery)?,
+            role: Role::parse(&role).ok_or_else(|| SqlError::Column("role".to_owned()))?,
             name: row.get("name")?,
             audience: row.get("audience")?,
             created_at: from_sql_integer(row.get("created_at")?),
@@ -132,6 +135,16 @@ impl Store {
                 .prepare_cached(
                     "SELECT 1 FROM cp_api_keys WHERE org_id = ?1 AND id = ?2 AND role = 'proxy'",
                 )?
+                .exists((&org_id, &id))?)
+        })
+        .await
+    }
+
+    /// Whether the organisation has a key of that id.
+    pub(crate) async fn has_key(&self, org_id: String, id: String) -> Result<bool, StoreError> {
+        self.read(move |connection| {
+            Ok(connection
+                .prepare_cached("SELECT 1 FROM cp_api_keys WHERE org_id = ?1 AND id = ?2")?
                 .exists((&org_id, &id))?)
         })
         .await

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use clampd_model::{AgentState, AuditEvent};
-use rusqlite::Connection;
 
-use super::{SectionName, Store, StoreError, Write, agents::AgentRecord, audit, sql_integer};
+use super::{
+    SectionName, Store, StoreError, Write, agents::AgentRecord, audit, sql::Connection, sql_integer,
+};
 use crate::{clock, random};
 
 /// An order to change an agent's state.
@@ -99,7 +100,7 @@ fn descendants(connection: &Connection, org_id: &str, id: &str) -> Result<Vec<St
     let ids = connection
         .prepare_cached(
             "WITH RECURSIVE family (id) AS (
-                 VALUES (?2)
+                 SELECT id FROM cp_agents WHERE org_id = ?1 AND id = ?2
                  UNION
                  SELECT cp_agents.id FROM cp_agents JOIN family ON cp_agents.delegated_by = family.id
                  WHERE cp_agents.org_id = ?1)

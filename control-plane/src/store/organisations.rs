@@ -1,13 +1,14 @@
 //! Organisations: their signing keys, their settings, their revision.
 
 use clampd_model::Settings;
-use clampd_token::SigningKey;
-use rusqlite::{Connection, OptionalExtension};
+use clampd_token::{SigningKey, derive_audit_key};
 
 use super::{
     Noun, SectionName, Store, StoreError,
     founding::{bundle_key_label, token_key_label},
-    from_sql_integer, sql_integer,
+    from_sql_integer,
+    sql::{Connection, OptionalExtension},
+    sql_integer,
 };
 use crate::seal::MasterKey;
 
@@ -18,6 +19,8 @@ pub(crate) struct SigningKeys {
     pub(crate) bundle: SigningKey,
     /// Signs micro-tokens.
     pub(crate) token: SigningKey,
+    /// Signs statements about the audit trail.
+    pub(crate) audit: SigningKey,
 }
 
 /// An organisation as it is shown.
@@ -60,9 +63,12 @@ impl Store {
                 .query_row([&org_id], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?
                 .ok_or(StoreError::NotFound(Noun::Organisation))?;
+            let bundle = open_seed(&master, &bundle_key_label(&org_id), &bundle)?;
+            let token = open_seed(&master, &token_key_label(&org_id), &token)?;
             Ok(SigningKeys {
-                bundle: open_seed(&master, &bundle_key_label(&org_id), &bundle)?,
-                token: open_seed(&master, &token_key_label(&org_id), &token)?,
+                bundle: SigningKey::from_seed(bundle),
+                audit: derive_audit_key(&token),
+                token: SigningKey::from_seed(token),
             })
         })
         .await
@@ -102,36 +108,39 @@ pub(super) fn read_settings(connection: &Connection, org_id: &str) -> Result<Set
     serde_json::from_str(&text).map_err(|_| StoreError::Unreadable(Noun::Organisation))
 }
 
-fn open_seed(master: &MasterKey, label: &str, sealed: &[u8]) -> Result<SigningKey, StoreError> {
+fn open_seed(master: &MasterKey, label: &str, sealed: &[u8]) -> Result<[u8; 32], StoreError> {
     let seed = master.open(label, sealed)?;
-    let seed = seed
-        .try_into()
-        .map_err(|_| StoreError::Unreadable(Noun::Organisation))?;
-    Ok(SigningKey::from_seed(seed))
+    seed.try_into()
+        .map_err(|_| StoreError::Unreadable(Noun::Organisation))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::{MasterKey, Store};
-    use crate::store::{BundleRequest, Spending, initialise};
+    use crate::{
+        config::StorageArguments,
+        store::{BundleRequest, Spending, initialise},
+    };
+
+    fn store_in(directory: &tempfile::TempDir) -> Store {
+        let storage = StorageArguments::in_directory(directory.path());
+        initialise(&storage, Some("o".to_owned()), "o").unwrap();
+        let master = MasterKey::load(&storage).unwrap();
+        Store::open(storage.database().unwrap(), master).unwrap().0
+    }
 
     #[tokio::test]
     async fn a_new_epoch_brings_new_local_keys_and_nothing_else() {
         let directory = tempfile::TempDir::new().unwrap();
-        initialise(directory.path(), None, Some("o".to_owned()), "o").unwrap();
-        let master = MasterKey::load(None, directory.path()).unwrap();
-        let (store, _closed) = Store::open(directory.path(), master).unwrap();
-        let token_key = store
-            .signing_keys("o".to_owned())
-            .await
-            .unwrap()
-            .token
-            .verifying_key();
+        let store = store_in(&directory);
+        let keys = Arc::new(store.signing_keys("o".to_owned()).await.unwrap());
         let request = |since| BundleRequest {
             org_id: "o".to_owned(),
             proxy_id: "p".to_owned(),
             since,
-            token_key: token_key.clone(),
+            keys: Arc::clone(&keys),
             now: 0,
             validity_seconds: 60,
             base_policies: std::sync::Arc::default(),
@@ -157,9 +166,7 @@ mod tests {
     #[tokio::test]
     async fn used_tokens_are_forgotten_when_their_time_alone_refuses_them() {
         let directory = tempfile::TempDir::new().unwrap();
-        initialise(directory.path(), None, Some("o".to_owned()), "o").unwrap();
-        let master = MasterKey::load(None, directory.path()).unwrap();
-        let (store, _closed) = Store::open(directory.path(), master).unwrap();
+        let store = store_in(&directory);
         let o = || "o".to_owned();
         for (jti, expires_at) in [("old", 99), ("new", 100)] {
             store

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use clampd_model::Policy;
-use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
-use super::{Noun, SectionName, Store, StoreError, from_sql_integer, sql_integer};
+use super::{
+    Noun, SectionName, Store, StoreError, from_sql_integer,
+    sql::{Connection, OptionalExtension},
+    sql_integer,
+};
 use crate::clock;
 
 /// A document of policies as it is kept.

@@ -2,12 +2,14 @@
 
 use clampd_model::{RuleRow, RuleRows};
 use clampd_rule_compiler::Cost;
-use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 
 use super::{
-    Noun, SectionName, Store, StoreError, from_sql_integer, organisations::read_settings,
-    settings::KnownRules, sql_integer,
+    Noun, SectionName, Store, StoreError, from_sql_integer,
+    organisations::read_settings,
+    settings::KnownRules,
+    sql::{Connection, OptionalExtension, Row},
+    sql_integer,
 };
 use crate::clock;
 
@@ -22,11 +24,12 @@ pub(crate) struct CompiledFile {
 }
 
 /// A file of rules as it is kept.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub(crate) struct RuleFileRecord {
     pub(crate) name: String,
     pub(crate) source: String,
     #[serde(serialize_with = "ids")]
+    #[schema(value_type = Vec<String>)]
     pub(crate) rules: Vec<RuleRow>,
     pub(crate) updated_at: u64,
     #[serde(skip)]
@@ -38,7 +41,7 @@ fn ids<S: serde::Serializer>(rows: &[RuleRow], serializer: S) -> Result<S::Ok, S
 }
 
 impl RuleFileRecord {
-    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn read(row: &Row) -> Result<Self, StoreError> {
         let count = |column: &str| -> Result<usize, StoreError> {
             let number: i64 = row.get(column)?;
             usize::try_from(number).map_err(|_| StoreError::Unreadable(Noun::RuleFile))

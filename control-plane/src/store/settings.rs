@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use clampd_model::{RuleRow, Settings};
-use rusqlite::{Connection, OptionalExtension};
 
 use super::{
-    Noun, SectionName, Store, StoreError, from_sql_integer, organisations::read_settings,
+    Noun, SectionName, Store, StoreError, from_sql_integer,
+    organisations::read_settings,
     rules::read_files,
+    sql::{Connection, OptionalExtension},
 };
 
 impl Store {

@@ -4,11 +4,10 @@ use std::cell::OnceCell;
 
 use clampd_model::{Agent, AgentClaims, AgentState, Tool};
 use clampd_token::{AgentJwtError, verify_agent_jwt};
-use rusqlite::OptionalExtension;
 
 use super::{
-    Store, StoreError, agents::state_of, credentials::agent_with_credential, sql_integer,
-    tools::tool_by_name,
+    Store, StoreError, agents::state_of, credentials::agent_with_credential,
+    sql::OptionalExtension, sql_integer, tools::tool_by_name,
 };
 
 /// What became of an attempt to use a token.

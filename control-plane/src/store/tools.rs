@@ -1,12 +1,14 @@
 //! The catalogue of tools.
 
 use clampd_model::{Tool, ToolCategory};
-use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Noun, SectionName, Store, StoreError, from_sql_integer, settings::name_tool, sql_integer,
+    Noun, SectionName, Store, StoreError, from_sql_integer,
+    settings::name_tool,
+    sql::{Connection, OptionalExtension, Row},
+    sql_integer,
 };
 use crate::clock;
 
@@ -21,7 +23,7 @@ pub(crate) struct ToolRecord {
 }
 
 impl ToolRecord {
-    fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+    fn read(row: &Row) -> Result<Self, StoreError> {
         let descriptor: Option<String> = row.get("descriptor")?;
         let descriptor = descriptor
             .map(|text| serde_json::from_str(&text))
@@ -51,9 +53,13 @@ impl Store {
             write
                 .connection
                 .prepare_cached(
-                    "INSERT OR REPLACE INTO cp_tools (org_id, name, scope, category, audience,
+                    "INSERT INTO cp_tools (org_id, name, scope, category, audience,
                          upstream, descriptor, binding, updated_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                     ON CONFLICT (org_id, name) DO UPDATE SET scope = excluded.scope,
+                         category = excluded.category, audience = excluded.audience,
+                         upstream = excluded.upstream, descriptor = excluded.descriptor,
+                         binding = excluded.binding, updated_at = excluded.updated_at",
                 )?
                 .execute((
                     &org_id,
@@ -151,7 +157,7 @@ pub(super) fn tool_by_name(
         .transpose()
 }
 
-fn read_tool(row: &Row<'_>) -> Result<Tool, StoreError> {
+fn read_tool(row: &Row) -> Result<Tool, StoreError> {
     let category: String = row.get("category")?;
     let category = ToolCategory::ALL
         .into_iter()

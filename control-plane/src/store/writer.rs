@@ -13,12 +13,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{
-    Changes, SectionName, StoreError, from_sql_integer,
+    AuditKeys, Changes, SectionName, StoreError,
+    changes::Told,
+    database::Database,
+    from_sql_integer,
     queue::{Queue, Urgency},
+    sql::{Connection, SqlError},
     sql_integer,
 };
 
@@ -32,7 +35,9 @@ const BATCH_TIME: Duration = Duration::from_millis(20);
 pub(crate) struct Write<'c> {
     /// The connection, inside the mutation's savepoint.
     pub(crate) connection: &'c Connection,
-    touched: Vec<(String, u64)>,
+    /// What signs statements about the audit trail.
+    pub(super) audit_keys: &'c AuditKeys,
+    touched: Vec<Told>,
 }
 
 impl Write<'_> {
@@ -56,8 +61,21 @@ impl Write<'_> {
         for section in sections {
             upsert.execute((org_id, section.as_str(), sql_integer(revision)))?;
         }
-        self.touched.push((org_id.to_owned(), revision));
+        self.touched.push(Told {
+            org_id: org_id.to_owned(),
+            revision,
+            audit_seq: 0,
+        });
         Ok(revision)
+    }
+
+    /// Says that the organisation's trail has grown to the event of that number.
+    pub(super) fn trail_grew(&mut self, org_id: &str, audit_seq: u64) {
+        self.touched.push(Told {
+            org_id: org_id.to_owned(),
+            revision: 0,
+            audit_seq,
+        });
     }
 }
 
@@ -90,12 +108,17 @@ impl Drop for Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(connection: Connection, changes: Arc<Changes>) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        connection: Connection,
+        database: Database,
+        changes: Arc<Changes>,
+        audit_keys: Arc<AuditKeys>,
+    ) -> Result<Self, StoreError> {
         let queue = Arc::new(Queue::new());
         let waiting = Arc::clone(&queue);
         thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || run(&connection, &waiting, &changes))
+            .spawn(move || run(connection, &database, &waiting, &changes, &audit_keys))
             .map_err(|_| StoreError::NotCommitted)?;
         Ok(Self { queue })
     }
@@ -120,9 +143,36 @@ impl Writer {
     }
 }
 
-fn run(connection: &Connection, queue: &Queue<Mutation>, changes: &Changes) {
+fn run(
+    mut connection: Connection,
+    database: &Database,
+    queue: &Queue<Mutation>,
+    changes: &Changes,
+    audit_keys: &AuditKeys,
+) {
     while let Some(first) = queue.pop() {
-        commit_together(connection, first, queue, changes);
+        if let Err(error) = begin(&mut connection, database) {
+            // Dropping the mutation tells its caller that nothing was committed.
+            tracing::error!(%error, "cannot begin a transaction");
+            continue;
+        }
+        commit_together(&connection, first, queue, changes, audit_keys);
+    }
+}
+
+/// Begins a transaction, on a new connection where the old one broke.
+fn begin(connection: &mut Connection, database: &Database) -> Result<(), StoreError> {
+    match connection.begin_writing() {
+        Ok(()) => Ok(()),
+        Err(_) if connection.is_broken() => {
+            *connection = database.connect()?;
+            Ok(connection.begin_writing()?)
+        }
+        Err(error) => {
+            // A transaction that was given up half-way would be in the way for ever.
+            let _ = connection.rollback();
+            Err(error.into())
+        }
     }
 }
 
@@ -132,36 +182,46 @@ fn commit_together(
     first: Mutation,
     queue: &Queue<Mutation>,
     changes: &Changes,
+    audit_keys: &AuditKeys,
 ) {
-    if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
-        // Dropping the mutations tells their callers that nothing was committed.
-        tracing::error!(%error, "cannot begin a transaction");
-        return;
-    }
     let mut write = Write {
         connection,
+        audit_keys,
         touched: Vec::new(),
     };
-    let replies = run_all(&mut write, first, queue);
-    let outcome = replies.and_then(|replies| {
-        connection.execute_batch("COMMIT")?;
-        Ok(replies)
+    let outcome = run_all(&mut write, first, queue).and_then(|replies| {
+        let last = last_of_each(std::mem::take(&mut write.touched));
+        for told in &last {
+            connection.notify(&told.to_string())?;
+        }
+        connection.commit()?;
+        Ok((replies, last))
     });
     // When it was not committed the replies are dropped, which tells their callers.
-    let replies = match outcome {
-        Ok(replies) => replies,
+    let (replies, last) = match outcome {
+        Ok(committed) => committed,
         Err(error) => {
             tracing::error!(%error, "cannot commit");
-            // SQLite may have rolled back by itself, and then there is nothing to roll back.
-            let _ = connection.execute_batch("ROLLBACK");
+            // The database may have rolled back by itself, and then there is nothing to roll back.
+            let _ = connection.rollback();
             return;
         }
     };
-    // In order, so that the last one is published where an organisation changed twice.
-    let last: BTreeMap<String, u64> = write.touched.into_iter().collect();
-    last.iter()
-        .for_each(|(org_id, revision)| changes.publish(org_id, *revision));
+    last.iter().for_each(|told| changes.publish(told));
     replies.into_iter().for_each(|reply| reply());
+}
+
+/// How far each organisation came, where one changed several times.
+fn last_of_each(touched: Vec<Told>) -> Vec<Told> {
+    let mut last: BTreeMap<String, Told> = BTreeMap::new();
+    for told in touched {
+        let known = last
+            .entry(told.org_id.clone())
+            .or_insert_with(|| told.clone());
+        known.revision = known.revision.max(told.revision);
+        known.audit_seq = known.audit_seq.max(told.audit_seq);
+    }
+    last.into_values().collect()
 }
 
 /// Runs each mutation in its savepoint. An error here spoils the whole transaction.
@@ -169,7 +229,7 @@ fn run_all(
     write: &mut Write<'_>,
     first: Mutation,
     queue: &Queue<Mutation>,
-) -> rusqlite::Result<Vec<Reply>> {
+) -> Result<Vec<Reply>, SqlError> {
     let begun = Instant::now();
     let mut replies = Vec::new();
     let mut next = Some(first);
@@ -184,7 +244,7 @@ fn run_all(
 }
 
 /// Runs one mutation in its savepoint. One that fails, or panics, leaves nothing behind.
-fn run_one(write: &mut Write<'_>, mutation: Mutation) -> rusqlite::Result<Option<Reply>> {
+fn run_one(write: &mut Write<'_>, mutation: Mutation) -> Result<Option<Reply>, SqlError> {
     let touched_before = write.touched.len();
     write.connection.execute_batch("SAVEPOINT mutation")?;
     let outcome = catch_unwind(AssertUnwindSafe(|| mutation(write))).ok();
@@ -205,7 +265,8 @@ mod tests {
 
     use rusqlite::Connection;
 
-    use super::{Changes, StoreError, Urgency, Writer};
+    use super::{AuditKeys, Changes, Database, StoreError, Urgency, Writer};
+    use crate::seal::MasterKey;
 
     #[tokio::test]
     async fn a_mutation_that_fails_or_panics_leaves_nothing_behind_and_harms_no_other() {
@@ -214,10 +275,16 @@ mod tests {
         connection
             .execute_batch("CREATE TABLE t (n INTEGER)")
             .unwrap();
-        let writer = Writer::start(connection, Arc::new(Changes::default())).unwrap();
+        let database = Database::Sqlite(file.path().to_owned());
+        let changes = Arc::new(Changes::default());
+        let keys = Arc::new(AuditKeys::new(Arc::new(MasterKey::new([7; 32]))));
+        let writer = Writer::start(connection.into(), database, changes, keys).unwrap();
         let insert = |n: i64| {
             writer.submit(Urgency::Urgent, move |write| {
-                write.connection.execute("INSERT INTO t VALUES (?1)", [n])?;
+                let mut insert = write
+                    .connection
+                    .prepare_cached("INSERT INTO t VALUES (?1)")?;
+                insert.execute([n])?;
                 match n {
                     2 => Err(StoreError::AgentKilled),
                     3 => panic!("as a mutation should not"),

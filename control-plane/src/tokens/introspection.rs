@@ -20,7 +20,7 @@ const LOCAL_KEY_PREFIX: &str = "local";
 const REMEMBER_SECONDS: u64 = 2 * CLOCK_SKEW_SECONDS;
 
 /// What a tool learns of a token (RFC 7662).
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, utoipa::ToSchema)]
 pub(crate) struct Introspection {
     pub(crate) active: bool,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -8,7 +8,7 @@ use crate::{client::Client, scene::Scene};
 pub(crate) struct Route {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
-    roles: &'static [&'static str],
+    pub(crate) roles: &'static [&'static str],
 }
 
 const READERS: &[&str] = &["admin", "operator", "auditor"];
@@ -67,6 +67,12 @@ pub(crate) const ROUTES: &[Route] = &[
     route("POST", "/v1/audit/events", PROXY),
     route("POST", "/v1/audit/query", READERS),
     route("GET", "/v1/audit/verify", READERS),
+    route("GET", "/v1/audit/export", READERS),
+    // Refused once the caller may ask: the stream of an answer never ends.
+    route("GET", "/v1/audit/stream?after=x", READERS),
+    route("GET", "/v1/audit/retention", READERS),
+    route("PUT", "/v1/audit/retention", ADMIN),
+    route("GET", "/v1/jwks", READERS),
 ];
 
 #[test]

@@ -1,5 +1,6 @@
 //! The audit trail: nothing acknowledged is lost, and only one's own is read.
 
+use clampd_control_plane::config::Settings;
 use clampd_model::{AuditEvent, Classification, PolicyAction, RiskLevel, RiskScore};
 use serde_json::{Value, json};
 
@@ -75,6 +76,32 @@ fn an_event_handed_in_again_is_counted_once() {
     );
     let rows = json!([[1, "1", "org_a"], [2, "2", "org_a"], [3, "3", "org_a"]]);
     assert_eq!(answer.expect(200)["rows"], rows);
+}
+
+#[test]
+fn no_text_that_an_agent_chooses_keeps_a_batch_out_of_the_trail() {
+    let scene = Scene::new();
+    let odd = AuditEvent {
+        agent_id: "a\0b".to_owned(),
+        tool_name: "\0".to_owned(),
+        request_id: "\0\u{10ffff}".to_owned(),
+        labels: vec!["\0".to_owned()],
+        params_masked: Some(json!({ "\0": "\u{fffe}" })),
+        ..blocked("1")
+    };
+    let rule = json!({ "blocked_calls": 1, "within_seconds": 60 });
+    scene.admin().put("/v1/automatic-kill", &rule).expect(200);
+    let taken = hand_in(&scene.proxy(), &[odd, event("2")]);
+    assert_eq!(taken["accepted"], 2);
+    let sql = "SELECT agent_id, tool_name FROM audit_logs WHERE seq = 1";
+    let rows = query(&scene.admin(), sql).expect(200)["rows"].clone();
+    assert_eq!(rows, json!([["a\u{fffd}b", "\u{fffd}"]]));
+    let check = scene.admin().get("/v1/audit/verify").expect(200);
+    assert_eq!(check["valid"], true);
+    scene
+        .admin()
+        .get("/v1/agents/%00")
+        .expect_error(404, "agent_not_found");
 }
 
 #[test]
@@ -206,8 +233,8 @@ fn a_query_reads_the_trail_and_nothing_else() {
 }
 
 #[test]
-fn a_query_may_be_as_rich_as_sql_is() {
-    let scene = Scene::new();
+fn a_query_may_be_as_rich_as_sqlites_sql_is() {
+    let scene = Scene::on_sqlite(Settings::default());
     hand_in(&scene.proxy(), &[blocked("1"), blocked("2"), event("3")]);
     for (sql, rows) in [
         (
@@ -258,7 +285,7 @@ fn a_query_may_be_as_rich_as_sql_is() {
 
 #[test]
 fn a_query_that_takes_too_long_is_stopped() {
-    let scene = Scene::with(clampd_control_plane::config::Settings {
+    let scene = Scene::on_sqlite(Settings {
         query_timeout: std::time::Duration::from_millis(200),
         ..Default::default()
     });
@@ -275,7 +302,7 @@ fn a_query_that_takes_too_long_is_stopped() {
 
 #[test]
 fn an_answer_of_too_many_rows_is_cut_and_says_so() {
-    let scene = Scene::new();
+    let scene = Scene::on_sqlite(Settings::default());
     let numbers = |count: u32| {
         format!(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {count}) \

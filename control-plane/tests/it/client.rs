@@ -48,6 +48,7 @@ impl Answer {
 pub(crate) struct Client {
     url: String,
     authorization: String,
+    header: Option<(String, String)>,
     agent: ureq::Agent,
 }
 
@@ -61,7 +62,16 @@ impl Client {
         Self {
             url,
             authorization,
+            header: None,
             agent: config.into(),
+        }
+    }
+
+    /// The same, with a header in every request.
+    pub(crate) fn with(&self, name: &str, value: &str) -> Self {
+        Self {
+            header: Some((name.to_owned(), value.to_owned())),
+            ..self.clone()
         }
     }
 
@@ -145,6 +155,9 @@ impl Client {
         if !self.authorization.is_empty() {
             request = request.header("authorization", &self.authorization);
         }
+        if let Some((name, value)) = &self.header {
+            request = request.header(name, value);
+        }
         if let Some(content_type) = content_type {
             request = request.header("content-type", content_type);
         }
@@ -153,7 +166,9 @@ impl Client {
 }
 
 fn answer(mut response: ureq::http::Response<ureq::Body>) -> Option<Answer> {
-    let text = response.body_mut().read_to_string().ok()?;
+    // Larger than the default: the export of a long trail.
+    let body = response.body_mut().with_config().limit(64 * 1024 * 1024);
+    let text = body.read_to_string().ok()?;
     Some(Answer {
         status: response.status().as_u16(),
         body: serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.clone())),

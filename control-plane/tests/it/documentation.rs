@@ -16,6 +16,7 @@ fn the_examples_of_the_documentation_run_as_they_stand() {
         let script = block.split("```").next().unwrap();
         let run = Command::new("sh")
             .args(["-euc", script])
+            .current_dir(scene.directory.path())
             .env("CP", &scene.url)
             .env("ADMIN_KEY", &scene.keys.admin_key)
             .env("PROXY_KEY", &scene.keys.proxy_key)

@@ -1,8 +1,12 @@
 //! What was acknowledged stays, and what was changed behind the service's back is found out.
 
-use std::{collections::HashSet, thread, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
@@ -12,65 +16,79 @@ use crate::{
     scene::Scene,
 };
 
+/// How often the process is killed.
+const KILLS: usize = 50;
+
 #[test]
-fn an_acknowledged_event_survives_a_process_that_is_killed() {
+fn an_acknowledged_event_survives_a_process_that_is_killed_and_the_chain_is_never_broken() {
     let directory = TempDir::new().unwrap();
     let keys = initialise(directory.path());
     let mut acknowledged = HashSet::new();
-    for round in 0..5 {
+    for round in 0..KILLS {
         let mut served = Served::start(directory.path());
+        let taken = AtomicUsize::new(0);
         // Clients that hand in as fast as they can, until the process is gone in the middle.
-        let handing_in: Vec<_> = (0..4)
-            .map(|client| {
+        thread::scope(|scope| {
+            let hand_in = |client| {
                 let proxy = served.client(&keys["proxy_key"]);
-                let name = move |number: u32| format!("{round}-{client}-{number}");
-                thread::spawn(move || {
+                let taken = &taken;
+                scope.spawn(move || {
                     (0..)
-                        .map(name)
-                        .take_while(|id| is_taken(&proxy, id))
+                        .map(|batch| batch_of(round, client, batch))
+                        .take_while(|ids| is_taken(&proxy, ids))
+                        .inspect(|_| {
+                            taken.fetch_add(1, Ordering::Relaxed);
+                        })
                         .collect::<Vec<_>>()
                 })
-            })
-            .collect();
-        thread::sleep(Duration::from_millis(100));
-        served.child.kill().unwrap();
-        for client in handing_in {
-            acknowledged.extend(client.join().unwrap());
-        }
+            };
+            let clients: Vec<_> = (0..4).map(hand_in).collect();
+            // At a moment of its own each time, counted in batches that were taken.
+            while taken.load(Ordering::Relaxed) < round {
+                thread::yield_now();
+            }
+            served.child.kill().unwrap();
+            for client in clients {
+                acknowledged.extend(client.join().unwrap().concat());
+            }
+        });
     }
-    assert!(acknowledged.len() > 20, "{}", acknowledged.len());
+    assert!(acknowledged.len() > 1_000, "{}", acknowledged.len());
     let served = Served::start(directory.path());
     let admin = served.client(&keys["admin_key"]);
     let check = admin.get("/v1/audit/verify").expect(200);
     assert_eq!(check["valid"], true, "{check}");
-    let sql = json!({ "sql": "SELECT event_id FROM audit_logs" });
-    let kept = admin.post("/v1/audit/query", &sql).expect(200);
-    assert_eq!(kept["truncated"], false);
-    let kept: HashSet<String> = kept["rows"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|row| row[0].as_str().unwrap().to_owned())
+    let export = admin.get("/v1/audit/export").text;
+    let kept: HashSet<String> = export
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter_map(|row| Some(row.get("event_id")?.as_str()?.to_owned()))
         .collect();
     let lost: Vec<_> = acknowledged.difference(&kept).collect();
     assert!(lost.is_empty(), "{lost:?}");
+}
+
+/// The ids of a batch's events: one to seven.
+fn batch_of(round: usize, client: usize, batch: usize) -> Vec<String> {
+    (0..=batch % 7)
+        .map(|event| format!("{round}-{client}-{batch}-{event}"))
+        .collect()
 }
 
 #[test]
 fn a_database_of_a_newer_version_is_not_touched() {
     let mut scene = Scene::new();
     scene.stop();
-    let data = scene.directory.path().join("data");
-    let database = rusqlite::Connection::open(data.join("clampd.db")).unwrap();
-    database.pragma_update(None, "user_version", 1_000).unwrap();
-    drop(database);
-    let output = run(&[
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--data",
-        data.to_str().unwrap(),
-    ]);
+    scene.alter(match scene.database {
+        Some(_) => "UPDATE cp_schema SET version = 1000",
+        None => "PRAGMA user_version = 1000",
+    });
+    let data = scene.storage.data.clone().unwrap();
+    let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--data"];
+    arguments.push(data.to_str().unwrap());
+    let url = scene.storage.database_url.clone();
+    arguments.extend(url.iter().flat_map(|url| ["--database-url", url]));
+    let output = run(&arguments);
     assert!(!output.status.success());
     assert!(
         String::from_utf8_lossy(&output.stderr).contains("schema 1000"),
@@ -81,7 +99,10 @@ fn a_database_of_a_newer_version_is_not_touched() {
 #[test]
 fn a_trail_that_was_edited_is_found_out() {
     let edits = [
-        ("UPDATE cp_audit_events SET blocked = 1 WHERE seq = 2", 2),
+        (
+            "UPDATE cp_audit_events SET blocked = NOT blocked WHERE seq = 2",
+            2,
+        ),
         (
             "UPDATE cp_audit_events SET received_at = received_at + 1 WHERE seq = 3",
             3,
@@ -99,10 +120,7 @@ fn a_trail_that_was_edited_is_found_out() {
             (&json!(true), &json!(3))
         );
         scene.stop();
-        let data = scene.directory.path().join("data");
-        let database = rusqlite::Connection::open(data.join("clampd.db")).unwrap();
-        database.execute(edit, []).unwrap();
-        drop(database);
+        scene.alter(edit);
         scene.restart();
         let check = scene.admin().get("/v1/audit/verify").expect(200);
         assert_eq!(
@@ -112,10 +130,10 @@ fn a_trail_that_was_edited_is_found_out() {
     }
 }
 
-/// Whether the event was acknowledged; false when the process is gone.
-fn is_taken(proxy: &Client, id: &str) -> bool {
-    let events = json!({ "events": [event(id)] });
+/// Whether the events were acknowledged; false when the process is gone.
+fn is_taken(proxy: &Client, ids: &[String]) -> bool {
+    let events: Vec<_> = ids.iter().map(|id| event(id)).collect();
     proxy
-        .try_post("/v1/audit/events", &events)
+        .try_post("/v1/audit/events", &json!({ "events": events }))
         .is_some_and(|answer| answer.status == 200)
 }

@@ -1,9 +1,7 @@
 //! A control plane with its own database and port, and a client to it.
 
-use std::path::Path;
-
 use clampd_control_plane::{
-    config::Settings,
+    config::{Settings, StorageArguments},
     service::{self, Running},
     store::FirstKeys,
 };
@@ -15,7 +13,10 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::client::Client;
+use crate::{
+    client::Client,
+    server::{self, TestDatabase},
+};
 
 /// The secret of the agents that tests register.
 pub(crate) const SECRET: &str = "ags_for_tests_only";
@@ -25,8 +26,12 @@ pub(crate) struct Scene {
     pub(crate) keys: FirstKeys,
     pub(crate) url: String,
     pub(crate) directory: TempDir,
+    pub(crate) storage: StorageArguments,
     running: Option<Running>,
+    replicas: Vec<Running>,
     runtime: Runtime,
+    /// Over PostgreSQL. Dropped after the services that use it.
+    pub(crate) database: Option<TestDatabase>,
 }
 
 impl Scene {
@@ -36,44 +41,89 @@ impl Scene {
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
+        let database = server::is_wanted().then(TestDatabase::new);
+        Self::over(database, settings)
+    }
+
+    /// Over SQLite, whatever the other tests run over: what SQLite's own SQL can do.
+    pub(crate) fn on_sqlite(settings: Settings) -> Self {
+        Self::over(None, settings)
+    }
+
+    /// Over PostgreSQL, whatever the other tests run over.
+    pub(crate) fn on_postgres() -> Self {
+        Self::over(Some(TestDatabase::new()), Settings::default())
+    }
+
+    fn over(database: Option<TestDatabase>, settings: Settings) -> Self {
         let directory = TempDir::new().unwrap();
-        let data = directory.path().join("data");
-        let keys = service::initialise(&data, None, Some("org_a".to_owned()), "A").unwrap();
+        let storage = StorageArguments {
+            data: Some(directory.path().join("data")),
+            database_url: database.as_ref().map(TestDatabase::url),
+            ..StorageArguments::default()
+        };
+        let keys = service::initialise(&storage, Some("org_a".to_owned()), "A").unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .unwrap();
-        let running = start(&runtime, &data, settings);
+        let running = start(&runtime, &storage, settings);
         let url = format!("http://{}", running.address);
         Self {
             keys,
             url,
             directory,
+            storage,
             running: Some(running),
+            replicas: Vec::new(),
             runtime,
+            database,
         }
     }
 
     /// Stops the service and starts it again over the same database.
     pub(crate) fn restart(&mut self) {
         self.stop();
-        let data = self.directory.path().join("data");
-        let running = start(&self.runtime, &data, Settings::default());
+        let running = start(&self.runtime, &self.storage, Settings::default());
         self.url = format!("http://{}", running.address);
         self.running = Some(running);
     }
 
+    /// Starts another service over the same database; returns its URL.
+    pub(crate) fn replica(&mut self) -> String {
+        let running = start(&self.runtime, &self.storage, Settings::default());
+        let url = format!("http://{}", running.address);
+        self.replicas.push(running);
+        url
+    }
+
     pub(crate) fn stop(&mut self) {
-        if let Some(running) = self.running.take() {
+        for running in self
+            .running
+            .take()
+            .into_iter()
+            .chain(self.replicas.drain(..))
+        {
             self.runtime.block_on(running.stop()).unwrap();
+        }
+    }
+
+    /// Changes the database behind the service's back.
+    pub(crate) fn alter(&self, sql: &str) {
+        match &self.database {
+            Some(database) => database.client().batch_execute(sql).unwrap(),
+            None => {
+                let path = self.directory.path().join("data/clampd.db");
+                let database = rusqlite::Connection::open(path).unwrap();
+                database.execute_batch(sql).unwrap();
+            }
         }
     }
 
     /// Another organisation in the same database.
     pub(crate) fn other_organisation(&self) -> FirstKeys {
-        let data = self.directory.path().join("data");
-        service::add_organisation(&data, None, Some("org_b".to_owned()), "B").unwrap()
+        service::add_organisation(&self.storage, Some("org_b".to_owned()), "B").unwrap()
     }
 
     pub(crate) fn admin(&self) -> Client {
@@ -134,10 +184,10 @@ impl Drop for Scene {
     }
 }
 
-fn start(runtime: &Runtime, data: &Path, settings: Settings) -> Running {
+fn start(runtime: &Runtime, storage: &StorageArguments, settings: Settings) -> Running {
     let listen = "127.0.0.1:0".parse().unwrap();
     runtime
-        .block_on(service::start(data, None, listen, settings))
+        .block_on(service::start(storage, listen, settings))
         .unwrap()
 }
 

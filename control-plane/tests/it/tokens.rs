@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 use crate::scene::{Scene, exchange_fields, jwt, jwt_with, now};
 
 pub(crate) fn ready() -> Scene {
-    let scene = Scene::new();
+    ready_on(Scene::new())
+}
+
+/// With an agent and a tool.
+pub(crate) fn ready_on(scene: Scene) -> Scene {
     scene.agent("a", &["db:*"]);
     scene.tool();
     scene

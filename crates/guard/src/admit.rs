@@ -201,6 +201,7 @@ pub(crate) fn admit(
     };
     let caller = identify(snapshot, config, head, demand, seed.now)?;
     refuse_encodings(head)?;
+    refuse_charsets(head)?;
     let delegation = Delegation::from_head(head)?;
     delegation.check(snapshot, &caller.agent)?;
     let meta = Meta {
@@ -263,6 +264,26 @@ fn refuse_encodings(head: &Head) -> Result<(), Refusal> {
         Ok(())
     } else {
         Err(ErrorCode::UnsupportedEncoding.because("content-encoding cannot be inspected"))
+    }
+}
+
+/// A body is read as UTF-8, so one that says it is something else is read otherwise behind us: in
+/// UTF-7 `+AEQ-ROP` is `DROP`, in GBK a quote can be half a character.
+fn refuse_charsets(head: &Head) -> Result<(), Refusal> {
+    let is_utf8 = |param: &str| {
+        let (name, value) = param.split_once('=').unwrap_or((param, ""));
+        let value = value.trim().trim_matches('"');
+        !name.trim().starts_with("charset") || matches!(value, "utf-8" | "utf8" | "us-ascii")
+    };
+    let readable = |kind: &[u8]| {
+        let kind = String::from_utf8_lossy(kind).to_ascii_lowercase();
+        kind.split(';').skip(1).all(is_utf8)
+    };
+    let mut kinds = head.values("content-type");
+    match (kinds.next(), kinds.next()) {
+        (None, _) => Ok(()),
+        (Some(kind), None) if readable(kind) => Ok(()),
+        _ => Err(ErrorCode::UnsupportedEncoding.because("content-type must be one, and of UTF-8")),
     }
 }
 

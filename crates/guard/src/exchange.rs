@@ -1,5 +1,7 @@
 //! The life of one exchange, step by step.
 
+use std::hash::RandomState;
+
 use clampd_detect::Detector;
 
 use crate::{
@@ -10,6 +12,7 @@ use crate::{
     forward::{Forwarding, Target, host_of},
     identity::may_act,
     mcp::{Denier, Post, Protocol, Stage},
+    memory::Memory,
     mint::{self, MintStart, Minted, Minting},
     outcome::{Going, done, go_on, health, not_ready, passed, recorded, refuse, stopped, unread},
     record,
@@ -21,12 +24,34 @@ use crate::{
 pub struct Guard {
     detector: Detector,
     config: Config,
+    memory: Memory,
 }
 
 impl Guard {
     /// A guard with its detector and configuration.
     pub fn new(detector: Detector, config: Config) -> Self {
-        Self { detector, config }
+        Self {
+            detector,
+            config,
+            memory: Memory::default(),
+        }
+    }
+
+    /// The same that remembers in which texts nothing was found, by a key that nobody knows.
+    pub fn remembering(self, key: RandomState) -> Self {
+        Self {
+            memory: Memory::new(key),
+            ..self
+        }
+    }
+
+    /// How many texts were not judged again, since this was asked last.
+    pub fn take_remembered(&self) -> u64 {
+        self.memory.take_hits()
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// The configuration.
@@ -73,7 +98,7 @@ impl Guard {
         body: Vec<u8>,
         now: Micros,
     ) -> Step {
-        let mut admitted = reading.admitted;
+        let admitted = reading.admitted;
         let Some(snapshot) = snapshot.filter(|s| s.is_good_at(now)) else {
             let endpoint = Some(admitted.endpoint);
             return refuse(endpoint, &not_ready(), &admitted.meta.request_id);
@@ -81,7 +106,7 @@ impl Guard {
         if body.len() > self.config.body_bytes_max {
             return self.too_large(Reading { admitted });
         }
-        let parsed = match self.parse(&mut admitted, &body) {
+        let parsed = match self.parse(&admitted, &body) {
             Ok(parsed) => parsed,
             Err(refusal) => return recorded(snapshot, &admitted, &refusal, now),
         };
@@ -96,7 +121,7 @@ impl Guard {
     }
 
     /// Reads as much of a body as says what it is to the counts.
-    fn parse(&self, admitted: &mut Admitted, body: &[u8]) -> Result<Parsed, Refusal> {
+    fn parse(&self, admitted: &Admitted, body: &[u8]) -> Result<Parsed, Refusal> {
         match admitted.endpoint {
             Endpoint::Proxy | Endpoint::Verify => {
                 let delegation = admitted.meta.delegation.clone();

@@ -23,6 +23,7 @@ mod json;
 mod leaves;
 mod mcp;
 mod mcp_answer;
+mod memory;
 mod mint;
 mod model;
 mod outcome;

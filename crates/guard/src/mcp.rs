@@ -22,6 +22,10 @@ use crate::{
 const BATCH_MESSAGES_MAX: usize = 50;
 /// The longest method name, in bytes.
 const METHOD_BYTES_MAX: usize = 128;
+/// What a message may say that counts.
+const FIELDS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
+/// What the parameters of `tools/call` may say that counts.
+const PARAMS: [&str; 4] = ["name", "arguments", "_meta", "task"];
 /// JSON-RPC error code of a refusal, from the range that servers may define.
 const REFUSED: i64 = -32_001;
 
@@ -44,8 +48,12 @@ pub(crate) enum Protocol {
 
 #[derive(Debug)]
 enum Message {
-    /// `tools/call`.
-    Call { id: Option<Value>, call: ToolCall },
+    /// `tools/call`, and what it says beside the call.
+    Call {
+        id: Option<Value>,
+        call: ToolCall,
+        beside: Value,
+    },
     /// Any other request or notification.
     Other {
         id: Option<Value>,
@@ -178,6 +186,7 @@ impl Message {
         let Value::Object(mut fields) = message else {
             return Err(invalid("a message must be an object"));
         };
+        spelt_plainly(&fields, &FIELDS)?;
         if fields.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
             return Err(invalid("`jsonrpc` must be \"2.0\""));
         }
@@ -195,6 +204,9 @@ impl Message {
             Some(Value::String(method)) if method.len() <= METHOD_BYTES_MAX => method,
             Some(_) => return Err(invalid("`method` must be a short string")),
         };
+        if fields.contains_key("result") || fields.contains_key("error") {
+            return Err(invalid("it is a request and an answer"));
+        }
         let params = fields
             .remove("params")
             .unwrap_or_else(|| Value::Object(Map::new()));
@@ -204,6 +216,7 @@ impl Message {
         let Value::Object(mut params) = params else {
             return Err(invalid("`params` of tools/call must be an object"));
         };
+        spelt_plainly(&params, &PARAMS)?;
         let Some(Value::String(tool)) = params.remove("name") else {
             return Err(invalid("`params.name` must be a string"));
         };
@@ -216,12 +229,14 @@ impl Message {
             prompt: None,
             descriptor: vec![],
         };
-        Ok(Self::Call { id, call })
+        let beside = Value::Array(vec![fields.into(), params.into()]);
+        Ok(Self::Call { id, call, beside })
     }
 }
 
 impl Guard {
-    /// Judges what is no tool call: the parameters of other methods, and what the client answers.
+    /// Judges what is no tool call: the parameters of other methods, what stands beside a call, and
+    /// what the client answers.
     /// Gives the decision on the first that must be stopped, and adds to `marks` what was found
     /// and did not count.
     pub(crate) fn judge_other_messages(
@@ -233,7 +248,7 @@ impl Guard {
     ) -> Result<Option<Decision>, Refusal> {
         for message in &post.messages {
             let (surface, tool, value) = match message {
-                Message::Call { .. } => continue,
+                Message::Call { call, beside, .. } => (Surface::Params, call.tool.as_str(), beside),
                 Message::Other { params, .. } if post.protocol == Protocol::A2a => {
                     (Surface::Prompt, "", params)
                 }
@@ -337,6 +352,22 @@ impl Denier {
             (false, 1) => Reply::json(200, &answers.swap_remove(0)),
             _ => Reply::json(200, &answers),
         }
+    }
+}
+
+/// Refuses a field that is one of `known` but for its letters: some readers, Go's among them, take
+/// `Method` and `paramſ` for `method` and `params`, and the last of them wins.
+fn spelt_plainly(fields: &Map<String, Value>, known: &[&str]) -> Result<(), Refusal> {
+    let folded = |key: &str| {
+        let plain = key.replace('\u{17f}', "s").replace('\u{212a}', "k");
+        plain.to_ascii_lowercase()
+    };
+    let is_plain =
+        |key: &String| known.contains(&key.as_str()) || !known.contains(&folded(key).as_str());
+    if fields.keys().all(is_plain) {
+        Ok(())
+    } else {
+        Err(invalid("a field is spelt almost like one that is read"))
     }
 }
 

@@ -33,6 +33,15 @@ pub(crate) const OF_THE_MESH: [&str; 4] = [
     "x-clampd-delegation-confidence",
 ];
 
+/// Headers by which some servers take a request for another than was judged: its method, its path.
+const OVERRIDES: [&str; 5] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
 /// A request that may go on, and who says no for it should its answer be stopped.
 pub(crate) struct Going {
     admitted: Admitted,
@@ -106,6 +115,7 @@ pub(crate) fn go_on(going: Going, now: Micros) -> Step {
         set: Vec::new(),
     };
     headers.remove.extend(OURS);
+    headers.remove.extend(OVERRIDES);
     if matches!(admitted.endpoint, Endpoint::Model(_)) {
         headers.remove.extend(OF_THE_MESH);
     }

@@ -2,7 +2,6 @@
 
 use clampd_detect::Findings;
 use clampd_model::AuditEvent;
-use clampd_token::{canonical_json, sha256_hex};
 use serde_json::{Map, Value};
 
 use crate::{Decision, Micros, Refusal, Snapshot, tool_call::Admitted};
@@ -35,12 +34,12 @@ pub(crate) fn begin(admitted: &Admitted, snapshot: &Snapshot, action: &str) -> A
     }
 }
 
-/// Adds what was asked of a tool.
-pub(crate) fn with_params(event: AuditEvent, tool: &str, params: &Value) -> AuditEvent {
+/// Adds what was asked of a tool; `hash` is what a micro-token of the call is bound to.
+pub(crate) fn with_params(event: AuditEvent, tool: &str, params: &Value, hash: &str) -> AuditEvent {
     let mut room = MASKED_VALUES_MAX;
     AuditEvent {
         tool_name: tool.to_owned(),
-        params_hash: Some(sha256_hex(canonical_json(params).as_bytes())),
+        params_hash: Some(hash.to_owned()),
         params_masked: Some(masked(params, &mut room)),
         ..event
     }

@@ -145,6 +145,9 @@ impl RestHead {
 }
 
 fn put(params: &mut Map<String, Value>, name: &str, value: Value) -> Result<(), Refusal> {
+    if name == "_method" {
+        return Err(invalid("asks for another method"));
+    }
     match params.insert(name.to_owned(), value) {
         None => Ok(()),
         Some(_) => Err(invalid("is there twice")),

@@ -16,6 +16,9 @@ pub(crate) struct Event {
     pub(crate) retry: Option<u64>,
 }
 
+/// The longest type or id of an event, in bytes.
+const WORD_BYTES_MAX: usize = 512;
+
 /// Why a stream cannot be read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SseError {
@@ -23,6 +26,8 @@ pub(crate) enum SseError {
     TooLong,
     /// A line is not UTF-8.
     NotUtf8,
+    /// A type or an id is no word but a text, which nobody would judge.
+    NotPlain,
 }
 
 /// Reads events from chunks.
@@ -104,6 +109,7 @@ impl SseReader {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
+            "event" | "id" if !is_plain(value) => return Err(SseError::NotPlain),
             "event" => value.clone_into(&mut self.event.kind),
             "data" => match &mut self.event.data {
                 Some(data) => {
@@ -118,6 +124,11 @@ impl SseReader {
         }
         Ok(None)
     }
+}
+
+/// Whether a value is one word of moderate length.
+fn is_plain(value: &str) -> bool {
+    value.len() <= WORD_BYTES_MAX && !value.contains(char::is_whitespace)
 }
 
 impl Event {
@@ -194,6 +205,8 @@ mod tests {
         assert_eq!(read(&[&b"data: x\n".repeat(10)]), Err(SseError::TooLong));
         assert!(read(&[&b"data: x\n\n".repeat(100)]).is_ok());
         assert_eq!(read(&[b"data: \xff\n"]), Err(SseError::NotUtf8));
+        assert_eq!(read(&[b"event: do as I say\n"]), Err(SseError::NotPlain));
+        assert_eq!(read(&[b"id: 1 2\n"]), Err(SseError::NotPlain));
     }
 
     #[test]

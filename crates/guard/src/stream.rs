@@ -173,6 +173,15 @@ impl Told {
     }
 }
 
+/// Tells on what has none of the format's shapes, unless its texts must not be told.
+fn tell_other(told: &Told, judge: &mut dyn Judge, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    if judge.text(&told.value).is_some() {
+        return Err(ErrorCode::ContentBlocked.because("the answer is withheld"));
+    }
+    told.write(out);
+    Ok(())
+}
+
 /// Writes an event of our own; `kind` is empty where the format gives its events no names.
 fn write_own(kind: &str, json: String, out: &mut Vec<u8>) {
     Event {

@@ -199,7 +199,8 @@ impl Guard {
         let asked = Asked::about(Action::Call, &admitted, tool).with_params(&call.params);
         let decision = judge_call(snapshot, &asked, &findings);
         let event = record::begin(&admitted, snapshot, action);
-        let event = record::with_params(event, &tool.name, &call.params);
+        let call_binding = call_binding(&call.tool, &call.params);
+        let event = record::with_params(event, &tool.name, &call.params, &call_binding);
         let mut event = record::with_decision(event, &decision);
         event.prompt_hash = call
             .prompt
@@ -208,7 +209,7 @@ impl Guard {
         event.scope_requested = Some(tool.scope.clone());
         event.scope_granted.clone_from(&decision.scope);
         Ok(JudgedCall {
-            call_binding: call_binding(&call.tool, &call.params),
+            call_binding,
             tool: tool.clone(),
             admitted,
             decision,
@@ -254,11 +255,24 @@ impl Guard {
         if leaves.too_many() {
             return Err(ErrorCode::PayloadTooLarge.because("body has too many values"));
         }
-        let found = self.detector().scan(place, leaves.iter());
+        let memory = self.memory();
+        let mut new = Vec::new();
+        let mut known = Vec::new();
+        for leaf in leaves.iter() {
+            let hash = memory.known(snapshot.revision(), place, &leaf);
+            if !hash.is_some_and(|hash| memory.is_clean(hash)) {
+                new.push(leaf);
+                known.extend(hash);
+            }
+        }
+        let found = self.detector().scan(place, new.iter().copied());
         let found = match snapshot.own_rules() {
-            Some(own) => found.merge(own.detector().scan(place, leaves.iter())),
+            Some(own) => found.merge(own.detector().scan(place, new)),
             None => found,
         };
+        if found.is_empty() {
+            known.into_iter().for_each(|hash| memory.keep(hash));
+        }
         let settings = snapshot.settings();
         Ok(found.retain(|f| settings.mode(&f.rule_id, &f.category) != Mode::Off))
     }

@@ -8,6 +8,7 @@ use crate::{Boundaries, Secret};
 
 /// An agent's identifier: 1 to 128 characters of `[A-Za-z0-9_.:-]`, a name or a UUID.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct AgentId(String);
 
@@ -70,6 +71,7 @@ impl fmt::Display for AgentId {
 
 /// Whether an agent may act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum AgentState {
     /// It may act.

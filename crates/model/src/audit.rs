@@ -12,6 +12,7 @@ pub const AUDIT_BATCH_EVENTS_MAX: usize = 1_000;
 /// One judgement as the audit trail keeps it. Every judgement leaves one, blocks and scans too.
 /// It never holds the text that matched; parameters are stored only masked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AuditEvent {
     /// Unique; a second event with the same id is ignored.
@@ -38,7 +39,8 @@ pub struct AuditEvent {
     pub tool_name: String,
     /// What was asked: `proxy`, `verify`, `inspect`, `scan-input`, `scan-output`, `tools/call`.
     pub tool_action: String,
-    /// SHA-256 hex of the canonical JSON of the parameters.
+    /// What the call is known by: SHA-256 hex of the canonical JSON of its tool and parameters, which
+    /// its micro-token is bound to as `ag:call_binding`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params_hash: Option<String>,
     /// The parameters with every value masked: the names and kinds stay, the values go.
@@ -103,6 +105,7 @@ pub struct AuditEvent {
 
 /// What a tool answered, as far as the trail keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ObservedResponse {
     /// HTTP status.

@@ -107,6 +107,7 @@ pub struct LocalMint {
 
 /// A JSON Web Key set (RFC 7517).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Jwks {
     /// The keys.
@@ -115,6 +116,7 @@ pub struct Jwks {
 
 /// An Ed25519 public key as a JWK (RFC 8037).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Jwk {
     /// `OKP`.

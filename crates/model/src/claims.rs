@@ -69,6 +69,7 @@ pub struct MicroTokenClaims {
 
 /// How far a micro-token can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum TrustLevel {
     /// The control plane was away; the proxy signed by itself.

@@ -48,6 +48,7 @@ impl Severity {
 /// A risk from 0 (none) to 1 (certain), kept to three decimals so that it reads the same
 /// everywhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct RiskScore(f64);
 
@@ -106,6 +107,7 @@ impl RiskScore {
 
 /// The word for a risk score: low below 0.4, medium below 0.7, high below 0.9, else critical.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RiskLevel {
     /// Below 0.4.
@@ -133,6 +135,7 @@ impl RiskLevel {
 
 /// What a call is taken for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Classification {
     /// Nothing was found, or little.
     #[default]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Key material. `Debug` and `Display` print `…`; only [`Secret::expose`] gives the bytes.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Secret(String);
 

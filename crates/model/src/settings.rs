@@ -11,6 +11,7 @@ use crate::{AgentId, RiskScore, Tool, fields::list, scope_covers};
 
 /// What an organisation has set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Calls of this risk or more are blocked.
@@ -45,6 +46,7 @@ pub const SETTINGS_ENTRIES_MAX: usize = 256;
 
 /// Thresholds for the calls and findings that it names; at least one thing is named.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Thresholds {
     /// Only calls of this agent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,6 +67,7 @@ pub struct Thresholds {
 
 /// How a rule or the rules of a category count; one of the two is named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RuleMode {
     /// This rule.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,6 +81,7 @@ pub struct RuleMode {
 
 /// How a rule counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Its findings decide.
@@ -110,6 +114,7 @@ impl Mode {
 /// A rule or category that does not count for someone. All that it names must hold; it names a
 /// rule or a category, and an agent, a tool or a scope.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Exemption {
     /// This rule.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -35,6 +35,7 @@ impl Tool {
 
 /// The kind of a tool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ToolCategory {
     /// Runs SQL or another query language that the agent writes.

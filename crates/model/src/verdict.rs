@@ -31,6 +31,7 @@ impl Verdict {
 
 /// The decision as the audit trail words it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum PolicyAction {
     /// The call may go on.
     #[default]

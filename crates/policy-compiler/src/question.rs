@@ -63,7 +63,7 @@ pub struct AskedTool {
 }
 
 /// What is known beside agent and tool, written down.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AskedContext {
     /// 0 to 1.
@@ -87,7 +87,7 @@ pub struct AskedContext {
 }
 
 /// A delegation written down.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AskedDelegation {
     /// Root first, the caller last.
@@ -97,7 +97,7 @@ pub struct AskedDelegation {
 }
 
 /// A session written down.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AskedSession {
     /// Its marks.
@@ -105,7 +105,7 @@ pub struct AskedSession {
 }
 
 /// How sure a delegation is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the words say it")]
 pub enum Confidence {
@@ -116,7 +116,7 @@ pub enum Confidence {
 }
 
 /// What policies make of a request, and how.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Explanation {
     /// Whether policies let it go on; the thresholds of the settings decide besides.
     pub allowed: bool,
@@ -139,7 +139,7 @@ pub struct Explanation {
 }
 
 /// A policy by its name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Named {
     /// Its id.
     pub id: String,
@@ -151,7 +151,7 @@ pub struct Named {
 }
 
 /// A policy that could not be evaluated.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Failed {
     /// Its id.
     pub id: String,

@@ -7,7 +7,7 @@ use miette::Diagnostic;
 use serde::Serialize;
 
 /// Something to be said of a place in a text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Remark {
     /// The policy that it is about, where one can be told.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ pub const BASE_ID: &str = "base";
 pub const BASE_TEXT: &str = include_str!("templates/base.cedar");
 
 /// A document to begin with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Template {
     /// Its name.
     pub id: &'static str,

@@ -11,12 +11,11 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let digits = halves.filter_map(|half| char::from_digit(u32::from(half), 16));
+    let mut text = String::with_capacity(bytes.len() * 2);
+    text.extend(digits);
+    text
 }
 
 /// JSON with sorted keys, `,` and `:` without spaces, non-ASCII characters kept.
@@ -44,7 +43,9 @@ fn write_sorted(value: &Value, out: &mut String) {
             out.push('{');
             for (nth, (key, value)) in sorted_fields(fields).into_iter().enumerate() {
                 let comma = if nth == 0 { "" } else { "," };
-                let _ = write!(out, "{comma}{}:", Value::String(key.clone()));
+                out.push_str(comma);
+                write_string(key, out);
+                out.push(':');
                 write_sorted(value, out);
             }
             out.push('}');
@@ -59,17 +60,32 @@ fn write_sorted(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
+        Value::String(text) => write_string(text, out),
         other => {
             let _ = write!(out, "{other}");
         }
     }
 }
 
+/// Writes a string; most have nothing in them to escape (RFC 8259, section 7).
+fn write_string(text: &str, out: &mut String) {
+    if text.bytes().all(|b| b >= b' ' && b != b'"' && b != b'\\') {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        let _ = write!(out, "{}", Value::String(text.to_owned()));
+    }
+}
+
 /// What a micro-token is bound to: `sha256_hex` of the canonical `{"params":…,"tool":…}`.
 pub fn call_binding(tool: &str, params: &Value) -> String {
-    let tool = Value::String(tool.to_owned());
-    let params = canonical_json(params);
-    sha256_hex(format!("{{\"params\":{params},\"tool\":{tool}}}").as_bytes())
+    let mut call = String::from("{\"params\":");
+    write_sorted(params, &mut call);
+    call.push_str(",\"tool\":");
+    write_string(tool, &mut call);
+    call.push('}');
+    sha256_hex(call.as_bytes())
 }
 
 /// What a micro-token's tool is bound to: `sha256_hex` of the descriptor's canonical JSON.

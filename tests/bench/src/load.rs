@@ -58,18 +58,24 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
             .map(|thread| thread.join().map_err(|_| "a thread ended early")?)
             .collect::<Result<Vec<_>>>()
     })?;
-    let took = began.elapsed();
-    let failures = parts.iter().map(|(_, failures)| failures).sum();
-    let mut latencies: Vec<_> = parts
-        .into_iter()
-        .flat_map(|(latencies, _)| latencies)
-        .collect();
-    latencies.sort_unstable();
-    Ok(Outcome {
-        latencies,
-        failures,
-        took,
-    })
+    Ok(Outcome::of(parts, began.elapsed()))
+}
+
+impl Outcome {
+    /// What each connection saw, together.
+    pub fn of(parts: Vec<(Vec<Duration>, u64)>, took: Duration) -> Self {
+        let failures = parts.iter().map(|(_, failures)| failures).sum();
+        let mut latencies: Vec<_> = parts
+            .into_iter()
+            .flat_map(|(latencies, _)| latencies)
+            .collect();
+        latencies.sort_unstable();
+        Self {
+            latencies,
+            failures,
+            took,
+        }
+    }
 }
 
 fn send(plan: &Plan, nth: u32, began: Instant) -> Result<(Vec<Duration>, u64)> {

@@ -2,14 +2,19 @@
 //!
 //!     clampd-bench upstream ADDRESS
 //!     clampd-bench load ADDRESS REQUEST_FILE CONNECTIONS SECONDS RATE
+//!     clampd-bench once ADDRESS REQUESTS_FILE CONNECTIONS
+//!     clampd-bench polls ADDRESS POLLS_FILE CHANGES_FILE CONNECTIONS
 //!
 //! `load` sends the bytes of the file over and over and prints one JSON object. With RATE 0 every
 //! connection sends again as soon as it has its answer; else requests are due at fixed moments and
 //! latency counts from the moment a request was due, so that a stall is not hidden by waiting.
-//! What to compare and how often is left to `bench.py`.
+//! `once` sends each request of a file a single time; `polls` keeps long polls waiting and times how
+//! changes wake them. What to compare and how often is left to `bench.py` and `control.py`.
 
 mod http;
 mod load;
+mod once;
+mod polls;
 mod upstream;
 
 use std::process::ExitCode;
@@ -25,7 +30,13 @@ fn main() -> ExitCode {
                 Ok(())
             })
         }
-        _ => Err("usage: upstream ADDRESS | load ADDRESS FILE CONNECTIONS SECONDS RATE".into()),
+        ["once", address, file, connections] => {
+            once::run(address, file, connections).map(|outcome| println!("{outcome}"))
+        }
+        ["polls", address, polls, changes, connections] => {
+            polls::run(address, polls, changes, connections).map(|outcome| println!("{outcome}"))
+        }
+        _ => Err("usage: see the beginning of src/main.rs".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,5 +3,6 @@
 //!
 //! How often and for how long is `fuzz.py`'s.
 
+pub mod exchange;
 pub mod text;
 pub mod wire;

@@ -1,66 +1,40 @@
-//! An event as a row, and the hash that chains it to the row before.
+//! An event as a row, and what of it the chain hashes.
 
 use clampd_model::AuditEvent;
-use clampd_token::{canonical_json, sha256_hex};
-use rusqlite::types::{Value as Sql, ValueRef};
+use clampd_token::AUDIT_CHAIN_COLUMNS;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::store::{Noun, StoreError, sql_integer};
+use crate::store::{Noun, StoreError, sql::Cell, sql_integer};
 
 /// The columns of `audit_logs`, in order.
-pub(crate) const AUDIT_COLUMNS: [&str; 35] = [
-    "seq",
-    "event_id",
-    "request_id",
-    "trace_id",
-    "org_id",
-    "agent_id",
-    "agent_name",
-    "session_id",
-    "tool_name",
-    "tool_action",
-    "params_hash",
-    "params_masked",
-    "prompt_hash",
-    "encodings_detected",
-    "risk_score",
-    "assessed_risk",
-    "classification",
-    "labels",
-    "matched_rules",
-    "policy_action",
-    "policy_reason",
-    "scope_requested",
-    "scope_granted",
-    "blocked",
-    "denial_reason",
-    "session_flags",
-    "response",
-    "degraded_stages",
-    "delegation_chain",
-    "delegation_trace_id",
-    "bundle_revision",
-    "latency_us",
-    "timestamp",
-    "received_at",
-    "chain_hash",
-];
+pub(crate) const AUDIT_COLUMNS: [&str; CHAINED_COLUMNS + 1] = {
+    let mut columns = ["chain_hash"; CHAINED_COLUMNS + 1];
+    let (chained, _) = columns.split_at_mut(CHAINED_COLUMNS);
+    chained.copy_from_slice(&AUDIT_CHAIN_COLUMNS);
+    columns
+};
 
 /// All columns but the last, the chain's hash.
-const CHAINED_COLUMNS: usize = AUDIT_COLUMNS.len() - 1;
+const CHAINED_COLUMNS: usize = AUDIT_CHAIN_COLUMNS.len();
 
-/// The hash that follows `head`: SHA-256 of it and of the row's columns up to `received_at` as a
-/// canonical JSON list, just as a query answers them. So an export can be checked elsewhere.
-pub(super) fn chain<'r>(head: &str, row: impl Iterator<Item = ValueRef<'r>>) -> String {
-    let row = row.zip(AUDIT_COLUMNS).map(|(cell, column)| match cell {
-        ValueRef::Integer(number) if column == "blocked" => Value::Bool(number != 0),
-        ValueRef::Integer(number) => json!(number),
-        ValueRef::Real(number) => json!(number),
-        ValueRef::Text(text) => Value::String(String::from_utf8_lossy(text).into_owned()),
-        ValueRef::Null | ValueRef::Blob(_) => Value::Null,
-    });
-    sha256_hex(format!("{head}{}", canonical_json(&row.collect())).as_bytes())
+/// A column as a query answers it, an export holds it and the chain hashes it.
+pub(super) fn json_of(column: &str, cell: &Cell) -> Value {
+    match cell {
+        Cell::Bool(yes) => Value::Bool(*yes),
+        // SQLite has no booleans of its own.
+        Cell::Integer(number) if column == "blocked" => Value::Bool(*number != 0),
+        Cell::Integer(number) => json!(number),
+        Cell::Real(number) => json!(number),
+        Cell::Text(text) => Value::String(text.clone()),
+        Cell::Null | Cell::Blob(_) => Value::Null,
+    }
+}
+
+/// What the chain hashes of a row that begins with the chained columns.
+pub(super) fn columns_of(cells: &[Cell]) -> Vec<Value> {
+    let cells = AUDIT_CHAIN_COLUMNS.iter().zip(cells);
+    cells.map(|(column, cell)| json_of(column, cell)).collect()
 }
 
 /// The row of an event, in the order of [`AUDIT_COLUMNS`], without the chain's hash.
@@ -68,7 +42,7 @@ pub(super) fn row_of(
     seq: u64,
     event: &AuditEvent,
     received_at: u64,
-) -> Result<[Sql; CHAINED_COLUMNS], StoreError> {
+) -> Result<[Cell; CHAINED_COLUMNS], StoreError> {
     let e = event;
     Ok([
         integer(seq),
@@ -84,10 +58,10 @@ pub(super) fn row_of(
         optional(e.params_hash.as_ref()),
         e.params_masked
             .as_ref()
-            .map_or(Sql::Null, |params| Sql::Text(params.to_string())),
+            .map_or(Cell::Null, |params| text(&params.to_string())),
         optional(e.prompt_hash.as_ref()),
         json(&e.encodings_detected)?,
-        Sql::Real(e.risk_score.value()),
+        Cell::Real(e.risk_score.value()),
         text(e.assessed_risk.as_str()),
         text(e.classification.as_str()),
         json(&e.labels)?,
@@ -96,10 +70,10 @@ pub(super) fn row_of(
         text(&e.policy_reason),
         optional(e.scope_requested.as_ref()),
         optional(e.scope_granted.as_ref()),
-        Sql::Integer(i64::from(e.blocked)),
+        Cell::Bool(e.blocked),
         optional(e.denial_reason.as_ref()),
         json(&e.session_flags)?,
-        e.response.as_ref().map_or(Ok(Sql::Null), json)?,
+        e.response.as_ref().map_or(Ok(Cell::Null), json)?,
         json(&e.degraded_stages)?,
         json(&e.delegation_chain)?,
         optional(e.delegation_trace_id.as_ref()),
@@ -110,21 +84,22 @@ pub(super) fn row_of(
     ])
 }
 
-fn integer(number: u64) -> Sql {
-    Sql::Integer(sql_integer(number))
+fn integer(number: u64) -> Cell {
+    Cell::Integer(sql_integer(number))
 }
 
-fn text(text: &str) -> Sql {
-    Sql::Text(text.to_owned())
+/// A text; NUL, which PostgreSQL cannot keep, becomes the replacement character. Else whoever puts
+/// one into a tool's name would keep a whole batch out of the trail.
+fn text(text: &str) -> Cell {
+    Cell::Text(text.replace('\0', "\u{fffd}"))
 }
 
-fn optional(text: Option<&String>) -> Sql {
-    text.map_or(Sql::Null, |text| Sql::Text(text.clone()))
+fn optional(value: Option<&String>) -> Cell {
+    value.map_or(Cell::Null, |value| text(value))
 }
 
-fn json(value: &impl Serialize) -> Result<Sql, StoreError> {
-    let text = serde_json::to_string(value);
-    Ok(Sql::Text(
-        text.map_err(|_| StoreError::Unreadable(Noun::AuditEvent))?,
-    ))
+fn json(value: &impl Serialize) -> Result<Cell, StoreError> {
+    let json = serde_json::to_string(value);
+    let json = json.map_err(|_| StoreError::Unreadable(Noun::AuditEvent))?;
+    Ok(text(&json))
 }

@@ -111,6 +111,10 @@ const MENTION_BYTES_MAX: usize = 400;
 
 /// Whether most of the words of a folded text are plain words of some language.
 fn is_prose(text: &str, cues: Traits) -> bool {
+    let statement = STATEMENTS.iter().any(|begin| text.starts_with(begin));
+    if cues.any(Traits::CASE_WHEN) && !statement {
+        return is_document(text, cues);
+    }
     let mut words = 0;
     let mut plain = 0;
     let mut unspaced = 0;
@@ -122,16 +126,15 @@ fn is_prose(text: &str, cues: Traits) -> bool {
             plain += 1;
             run += 1;
             longest = longest.max(run);
+            if longest >= SENTENCE_WORDS_MIN {
+                return true;
+            }
         } else {
             run = 0;
         }
         if !word.is_ascii() {
             unspaced += word.chars().filter(|c| is_unspaced(*c)).count();
         }
-    }
-    let statement = STATEMENTS.iter().any(|begin| text.starts_with(begin));
-    if cues.any(Traits::CASE_WHEN) && !statement {
-        return is_document(text, cues);
     }
     unspaced >= UNSPACED_LETTERS_MIN
         || longest >= SENTENCE_WORDS_MIN

@@ -20,6 +20,10 @@ pub(super) fn passages<'v>(key: &str, value: &'v Value, found: &mut Vec<Passage<
                 hosted => found.push(Passage::Hosted(hosted.to_owned(), tool)),
             }
         }),
+        // Offered by a field of its own, and run by the provider all the same.
+        "web_search_options" if !value.is_null() => {
+            found.push(Passage::Hosted("web_search".to_owned(), value));
+        }
         "messages" => members(value)
             .iter()
             .for_each(|message| read_message(message, found)),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{ByIndex, Room, Told, index_of, merge, write_own};
+use super::{ByIndex, Room, Told, index_of, merge, tell_other, write_own};
 use crate::{
     Refusal,
     format::{
@@ -45,8 +45,7 @@ impl Chat {
     ) -> Result<(), Refusal> {
         self.remember_envelope(&told.value, room)?;
         let Some(Value::Array(choices)) = told.value.get_mut("choices") else {
-            told.write(out);
-            return Ok(());
+            return tell_other(&told, judge, out);
         };
         let had_choices = !choices.is_empty();
         let mut is_changed = false;

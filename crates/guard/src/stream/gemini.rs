@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{ByIndex, Room, Told, index_of, merge, write_own};
+use super::{ByIndex, Room, Told, index_of, merge, tell_other, write_own};
 use crate::{
     Refusal,
     format::{Format, Judge, parsed, quoted, set, sift::sift_turn},
@@ -43,7 +43,11 @@ impl Gemini {
         out: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
         let mut is_changed = false;
-        for turn in Format::Gemini.turns(&mut told.value) {
+        let turns = Format::Gemini.turns(&mut told.value);
+        if turns.is_empty() {
+            return tell_other(&told, judge, out);
+        }
+        for turn in turns {
             let index = index_of(turn, "index");
             let candidate = self.candidates.entry(index)?;
             candidate.hear(turn, room)?;

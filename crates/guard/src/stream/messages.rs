@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{ByIndex, Room, Told, index_of, merge, write_own};
+use super::{ByIndex, Room, Told, index_of, merge, tell_other, write_own};
 use crate::{
     Refusal,
     format::{Format, Judge, quoted, set, sift::sift_turn, word},
@@ -74,7 +74,7 @@ impl Messages {
                 self.end(judge, out);
                 told.write(out);
             }
-            _ => told.write(out),
+            _ => return tell_other(&told, judge, out),
         }
         Ok(())
     }

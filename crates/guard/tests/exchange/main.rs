@@ -626,6 +626,15 @@ fn mcp_messages_that_two_readers_could_read_differently_are_refused() {
         json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": ["a"]}}),
         json!({"jsonrpc": "2.0", "id": 1, "method": 5}),
         json!("tools/call"),
+        // Go's reader takes these for `method`, `params`, `arguments` and `name`.
+        json!({"jsonrpc": "2.0", "id": 1, "method": "ping", "Method": "tools/call",
+               "params": {"name": "shell.exec", "arguments": {}}}),
+        json!({"jsonrpc": "2.0", "id": 1, "method": "ping", "param\u{17f}": {"name": "a"}}),
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+               "params": {"name": "database.query", "Arguments": {"sql": "SELECT 2"}}}),
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+               "params": {"name": "database.query", "NAME": "shell.exec"}}),
+        json!({"jsonrpc": "2.0", "id": 1, "method": "ping", "result": {}}),
     ] {
         let (_, reply) =
             scene.exchange("POST", "/mcp", scene.headers(), body.to_string().as_bytes());
@@ -643,6 +652,44 @@ fn mcp_messages_that_two_readers_could_read_differently_are_refused() {
         let (_, reply) = scene.exchange("POST", "/mcp", headers, body.as_bytes());
         assert_eq!(reply.is_none(), passes, "{name}: {value}");
     }
+}
+
+#[test]
+fn what_stands_beside_a_call_is_read_too() {
+    let scene = Scene::new();
+    for (trace, passes) in [("abc", true), ("x'; DROP TABLE users; --", false)] {
+        let mut call = tools_call(1, "database.query", json!({"sql": "SELECT 1"}));
+        call["params"]["_meta"] = json!({"progressToken": 1, "trace": trace});
+        let call = call.to_string();
+        let (_, reply) = scene.exchange("POST", "/mcp", scene.headers(), call.as_bytes());
+        assert_eq!(reply.is_none(), passes, "{trace}");
+    }
+}
+
+#[test]
+fn a_body_that_says_it_is_no_utf8_is_refused() {
+    let scene = Scene::new();
+    // In UTF-7 this is `DROP TABLE users`.
+    let call = tools_call(1, "database.query", json!({"sql": "+AEQ-ROP TABLE users"})).to_string();
+    for (kind, passes) in [
+        ("application/json", true),
+        ("application/json; charset=utf-8", true),
+        ("application/json;charset=\"UTF-8\"", true),
+        ("application/json; charset=utf-7", false),
+        ("application/json; CHARSET = \"utf-7\"", false),
+        ("application/json; charset=utf-8; charset=gbk", false),
+        ("application/json; charset*=utf-7", false),
+        ("application/json, text/plain; charset=shift_jis", false),
+    ] {
+        let headers = [scene.headers(), vec![("content-type", kind.to_owned())]].concat();
+        let (_, reply) = scene.exchange("POST", "/mcp", headers, call.as_bytes());
+        assert_eq!(reply.is_none(), passes, "{kind}");
+        assert!(reply.is_none_or(|reply| reply.status == 415), "{kind}");
+    }
+    let twice = vec![("content-type", "application/json".to_owned()); 2];
+    let headers = [scene.headers(), twice].concat();
+    let (_, reply) = scene.exchange("POST", "/mcp", headers, call.as_bytes());
+    assert_eq!(reply.map(|reply| reply.status), Some(415));
 }
 
 #[test]

@@ -70,6 +70,28 @@ fn an_honest_request_goes_on_without_what_is_only_for_us() {
 }
 
 #[test]
+fn of_a_conversation_that_comes_again_only_what_is_new_is_judged() {
+    let scene = scene();
+    let said =
+        |nth: usize| format!("What do you know about the harvest of field {nth}? ").repeat(9);
+    let turn = |count: usize, last: &str| {
+        let earlier = (0..count).map(|nth| json!({"role": "user", "content": said(nth)}));
+        let last = json!({"role": "user", "content": last});
+        let messages: Vec<Value> = earlier.chain([last]).collect();
+        post(&scene, APIS[0].path, &json!({"messages": messages}))
+    };
+    assert_eq!(turn(5, "Thanks."), None);
+    assert_eq!(scene.take_remembered(), 0);
+    assert_eq!(turn(6, "Thanks."), None);
+    assert_eq!(scene.take_remembered(), 5);
+    // What was found is found each time.
+    for _ in 0..2 {
+        let (status, _) = turn(6, &format!("{} {POISON}", said(7))).unwrap();
+        assert_eq!((status, scene.take_remembered()), (403, 6));
+    }
+}
+
+#[test]
 fn a_poisoned_request_never_reaches_the_model() {
     let (half, rest) = POISON.split_at(17);
     let arguments = json!({"path": POISON}).to_string();
@@ -129,6 +151,7 @@ fn a_tool_that_the_provider_runs_must_be_granted_like_any_other() {
             chat,
             json!({"messages": [], "tools": [{"type": "web_search"}]}),
         ),
+        (chat, json!({"messages": [], "web_search_options": {}})),
         (
             responses,
             json!({"input": "hi", "tools": [{"type": "mcp", "server_url": "https://x.example"}]}),

@@ -95,6 +95,11 @@ fn a_rest_call_is_a_tool_call() {
     let event = scene.answered_by_upstream("application/json", &[POISON.as_bytes()]);
     assert!(event.contains("content_blocked") && !event.contains("reveal"));
 
+    // No server behind us takes it for another request than was judged.
+    assert!(changes.remove.contains(&"x-http-method-override"));
+    let override_by_field = post(r#"{"sql":"SELECT 1","_method":"DELETE"}"#).1;
+    assert_eq!(override_by_field.map(|reply| reply.status), Some(400));
+
     let (_, reply) = post(r#"{"sql":"DROP TABLE users"}"#);
     assert_eq!(reply.map(|reply| reply.status), Some(403));
     let read = |path: &str| {

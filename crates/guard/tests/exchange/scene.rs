@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
+    hash::RandomState,
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -102,7 +103,7 @@ impl Scene {
         });
         let detector = Detector::new(*clampd_ruleset::RULES).unwrap();
         Self {
-            guard: Guard::new(detector, config.unwrap()),
+            guard: Guard::new(detector, config.unwrap()).remembering(RandomState::new()),
             snapshot: Some(snapshot(&["dead"], NOW / 1_000_000 + 3600)),
             later: None,
             peer: None,
@@ -373,6 +374,11 @@ impl Scene {
             }
         }
         String::from_utf8(out).unwrap()
+    }
+
+    /// How many texts were known from before, since this was asked last.
+    pub(crate) fn take_remembered(&self) -> u64 {
+        self.guard.take_remembered()
     }
 
     pub(crate) fn calls_to(&self, cluster: &str) -> usize {

@@ -18,8 +18,8 @@ use rusqlite::{
     limits::Limit,
 };
 
-use super::{QueryError, SQL_BYTES_MAX};
 use crate::{
+    query::{QueryError, SQL_BYTES_MAX},
     random,
     store::{AUDIT_COLUMNS, Noun, StoreError},
 };
