@@ -8,7 +8,7 @@ use proxy_wasm::{
     types::Action,
 };
 
-use crate::{answer::Answering, host, worker::Worker};
+use crate::{answer::Answering, host, shared, worker::Worker};
 
 /// An exchange. `worker` is missing when the VM could not be configured; then nothing passes.
 #[derive(Debug)]
@@ -60,6 +60,13 @@ impl Exchange {
                     self.state = State::Reading(reading);
                     return Flow::Hold;
                 }
+                Step::Count(charge, counting) => {
+                    let now = host::now();
+                    let tally = shared::charge(&charge, now);
+                    let snapshot = worker.snapshot();
+                    let guard = &worker.guard;
+                    step = guard.counted(snapshot.as_deref(), *counting, tally, now);
+                }
                 Step::Ask(callout, asking) => match host::call(&callout) {
                     Some(call) => {
                         self.state = State::Asking(call, asking);
@@ -100,7 +107,7 @@ impl Exchange {
         let snapshot = worker.snapshot();
         let step = worker
             .guard
-            .read(snapshot.as_deref(), reading, &body, host::now());
+            .read(snapshot.as_deref(), reading, body, host::now());
         self.carry_out(&worker, step)
     }
 

@@ -1,6 +1,6 @@
 //! Counters and gauges, by the names that dashboards know.
 
-use clampd_guard::{EXEMPTED, Judgement, Micros, WOULD_BLOCK};
+use clampd_guard::{EXEMPTED, Judgement, MODEL_CALL, Micros, WOULD_BLOCK};
 use clampd_model::{AuditEvent, Verdict};
 use proxy_wasm::{hostcalls, types::MetricType};
 
@@ -73,6 +73,13 @@ impl Metrics {
             .add(u64::from(flagged(|f| f == WOULD_BLOCK)));
         self.exempted
             .add(u64::from(flagged(|f| f.starts_with(EXEMPTED))));
+    }
+
+    /// Counts a call that was stopped in a model's answer: its request had been let through.
+    pub(crate) fn stopped_in_answer(&self, event: &AuditEvent) {
+        let is_stopped = event.blocked && event.tool_action == MODEL_CALL;
+        self.requests.add(u64::from(is_stopped));
+        self.denied.add(u64::from(is_stopped));
     }
 
     /// Counts texts that were not judged again.

@@ -1,9 +1,10 @@
-//! What the workers of one Envoy share: the bundle in force, and who polls for the next.
+//! What the workers of one Envoy share: the bundle in force, who polls for the next, and what
+//! agents have used.
 //!
 //! Writers follow one order, the bundle first and its mark after; so a reader that sees a mark
 //! finds a bundle at least that new. Marks only grow, by compare-and-swap.
 
-use clampd_guard::Micros;
+use clampd_guard::{Charge, Entry, Laid, Micros, Tally};
 use proxy_wasm::hostcalls;
 
 const BUNDLE: &str = "clampd.bundle";
@@ -14,6 +15,11 @@ const LEASE: &str = "clampd.lease";
 const LEASE_MICROS: Micros = 3_000_000;
 /// How often a contended write is tried.
 const TRIES_MAX: usize = 8;
+/// The same of a count: every failure is another worker's success, and there are not so many.
+const CHARGE_TRIES_MAX: usize = 128;
+/// Compared where a record is not there: the host takes the first such write and refuses others,
+/// for no record has this number.
+const ABSENT: u32 = u32::MAX;
 
 /// Which bundle is in force, and until when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +70,32 @@ pub(crate) fn hold_lease(owner: u64, now: Micros) -> bool {
         return true;
     }
     write(LEASE, &bytes(owner, now + LEASE_MICROS), cas)
+}
+
+/// Charges what a request uses; nothing when so many others are being charged that it cannot be.
+pub(crate) fn charge(charge: &Charge, now: Micros) -> Option<Tally> {
+    let mut tally = Tally::default();
+    for entry in charge.entries() {
+        let laid = lay(entry, now)?;
+        let is_over = laid.is_over();
+        tally.add(laid);
+        if is_over {
+            break;
+        }
+    }
+    Some(tally)
+}
+
+fn lay(entry: &Entry, now: Micros) -> Option<Laid> {
+    (0..CHARGE_TRIES_MAX).find_map(|_| {
+        let (there, cas) = read(entry.key());
+        let laid = entry.lay(there.as_deref(), now);
+        let is_in = match &laid.record {
+            Some(record) => write(entry.key(), record, cas.or(Some(ABSENT))),
+            None => true,
+        };
+        is_in.then_some(laid)
+    })
 }
 
 impl Mark {

@@ -83,6 +83,7 @@ impl Worker {
         }
         self.metrics.latency(event.latency_us);
         self.metrics.left_out(event);
+        self.metrics.stopped_in_answer(event);
         let kept = self.audit.borrow_mut().push(event);
         if !kept {
             self.metrics.audit_lost();

@@ -67,6 +67,7 @@ fn read_agent(row: &Row, org_id: &str, master: &MasterKey) -> Result<Agent, Stor
         scopes: read_list(&row.get::<_, String>("scopes")?)?,
         groups: read_list(&row.get::<_, String>("agent_groups")?)?,
         purpose: row.get("purpose")?,
+        boundaries: None,
     })
 }
 

@@ -1,9 +1,12 @@
 //! Which requests are for the guard, and what every one of them must show first.
 
+use std::sync::Arc;
+
 use clampd_model::AgentId;
 
 use crate::{
     Config, ErrorCode, Head, Micros, Mode, Refusal, Reply, Seed, Snapshot,
+    count::Tally,
     delegation::Delegation,
     format::Format,
     identity::{KeyDemand, identify},
@@ -59,6 +62,8 @@ pub(crate) struct Meta {
     pub(crate) delegation: Delegation,
     /// The host that the call is to be forwarded to, where it names one.
     pub(crate) target_host: Option<String>,
+    /// What the counts say, once they were asked.
+    pub(crate) tally: Arc<Tally>,
 }
 
 impl Meta {
@@ -133,8 +138,8 @@ impl Endpoint {
     /// The answer to a request that is refused, in the language that its caller speaks.
     pub(crate) fn refusal(self, refusal: &Refusal, request_id: &str) -> Reply {
         match self {
-            Self::Model(format) => format.error(refusal, request_id),
-            _ => refusal.reply(request_id),
+            Self::Model(format) => refusal.tell_again(format.error(refusal, request_id)),
+            _ => refusal.tell_again(refusal.reply(request_id)),
         }
     }
 
@@ -208,6 +213,7 @@ pub(crate) fn admit(
         authorized_tools: authorized_tools(head)?,
         delegation,
         target_host: None,
+        tally: Arc::default(),
     };
     let mcp_names = (
         header_word(head, "mcp-method"),

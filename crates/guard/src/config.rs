@@ -1,8 +1,8 @@
 //! The gateway's configuration: as written, and as used.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use clampd_model::{AgentId, Secret};
+use clampd_model::{Agent, AgentId, Boundaries, Secret};
 use clampd_token::VerifyingKey;
 use serde::Deserialize;
 
@@ -48,6 +48,8 @@ pub struct Config {
     pub pass: Vec<String>,
     /// The agent of every request that shows no token of its own: a sidecar's.
     pub agent: Option<AgentId>,
+    /// What an agent may use at most where its record does not say.
+    pub boundaries: Arc<Boundaries>,
     /// Whether the pipeline is logged.
     pub trace: Trace,
 }
@@ -183,6 +185,8 @@ struct Written {
     pass: Vec<String>,
     #[serde(default)]
     agent: Option<AgentId>,
+    #[serde(default)]
+    boundaries: Boundaries,
     #[serde(default = "off")]
     trace: Trace,
 }
@@ -254,6 +258,14 @@ fn tool_timeout_ms() -> u64 {
 }
 
 impl Config {
+    /// What an agent may use at most: what its record says, else the configuration.
+    pub(crate) fn boundaries_of(&self, agent: &Agent) -> Arc<Boundaries> {
+        match &agent.boundaries {
+            Some(own) => Arc::new(own.clone()),
+            None => Arc::clone(&self.boundaries),
+        }
+    }
+
     /// Reads a configuration in JSON; secrets and keys come from the environment by name.
     ///
     /// # Errors
@@ -358,6 +370,7 @@ impl Config {
             rest,
             pass: written.pass,
             agent: written.agent,
+            boundaries: Arc::new(written.boundaries),
             trace: written.trace,
         })
     }
@@ -416,6 +429,7 @@ mod tests {
                 "rest",
             ),
             (with(r#","agent":"a b""#), "agent"),
+            (with(r#","boundaries":{"hours":"late"}"#), "hours"),
             (with(r#","agent":"scout""#), "agent"),
             (with(r#","upstreams":{"http://a/b":"c"}"#), "upstreams"),
             (with(r#","egress":{"ftp":"c"}"#), "egress"),

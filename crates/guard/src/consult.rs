@@ -8,7 +8,7 @@ use clampd_policy::{
 };
 use serde_json::Value;
 
-use crate::{Decision, Snapshot, decide::Help, tool_call::Admitted};
+use crate::{Decision, Snapshot, bounds, decide::Help, tool_call::Admitted};
 
 /// The most monitored policies that are named in an event.
 const MONITORED_MAX: usize = 8;
@@ -19,7 +19,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) action: Action,
     pub(crate) admitted: &'a Admitted,
     pub(crate) tool: &'a Tool,
-    params: &'a Value,
+    pub(crate) params: &'a Value,
 }
 
 /// What stands for a tool where an agent says something to a model.
@@ -50,6 +50,10 @@ impl<'a> Asked<'a> {
 
     /// What becomes of a decision once policies are asked.
     pub(crate) fn of_policies(self, snapshot: &Snapshot, decision: Decision) -> Decision {
+        let outside = bounds::outside(&self).filter(|_| decision.verdict.lets_pass());
+        if let Some((id, why)) = outside {
+            return decision.deny(id, why.to_owned(), Help::KeepBounds);
+        }
         if let Some((agent, why)) = self.undelegated(snapshot, &decision) {
             let why = format!("agent {agent} may not delegate this: {why}");
             return decision.deny("delegation_not_permitted", why, Help::RequestApproval);
@@ -166,8 +170,8 @@ impl<'a> Asked<'a> {
                 confidence: meta.delegation.confidence(),
                 members: &meta.delegation.chain,
             },
-            // Neither calls nor sessions are counted here yet, and policies can tell.
-            calls_last_minute: None,
+            calls_last_minute: meta.tally.calls_last_minute,
+            // Sessions bear no marks, and policies can tell.
             session_labels: None,
             parameters: self.params,
         }

@@ -12,6 +12,9 @@ use crate::{
     weigh::Weighed,
 };
 
+/// The label of a call of a tool that the agent has not asked for before.
+const FIRST_TIME_TOOL: &str = "first-time-tool";
+
 /// A decision and how it came about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
@@ -23,7 +26,7 @@ pub struct Decision {
     pub classification: Classification,
     /// The rules that matched and count.
     pub matched_rules: Vec<String>,
-    /// Their categories.
+    /// Their categories, and `first-time-tool`.
     pub labels: Vec<String>,
     /// What matched and does not count: `exempted:RULE`, `monitored:RULE`, `would_block`,
     /// `would_flag`.
@@ -60,7 +63,10 @@ pub fn judge_text(settings: &Settings, subject: &Subject<'_>, findings: &Finding
 pub(crate) fn judge_call(snapshot: &Snapshot, asked: &Asked<'_>, findings: &Findings) -> Decision {
     let caller = &asked.admitted.caller;
     let subject = caller.subject(Some(asked.tool));
-    let decision = judge_text(snapshot.settings(), &subject, findings);
+    let mut decision = judge_text(snapshot.settings(), &subject, findings);
+    if asked.admitted.meta.tally.is_first_time {
+        decision.labels.push(FIRST_TIME_TOOL.to_owned());
+    }
     if !caller.holds(&asked.tool.scope) {
         let reason = format!("scope not granted: {}", asked.tool.scope);
         return decision.deny("scope_not_granted", reason, Help::RequestScope);
@@ -138,6 +144,7 @@ pub(crate) enum Help {
     Rephrase,
     RequestScope,
     RequestApproval,
+    KeepBounds,
     FixTool,
 }
 
@@ -159,6 +166,11 @@ impl Decision {
                 "Have the tool answer without a content-encoding.",
                 0.9,
             ),
+            Help::KeepBounds => (
+                "request_approval",
+                "Ask an operator to widen the agent's boundaries.",
+                0.7,
+            ),
             Help::RequestApproval => (
                 "request_approval",
                 "Ask the owner of this policy to approve the call.",
@@ -169,6 +181,7 @@ impl Decision {
             Help::Rephrase => self.labels.clone(),
             Help::RequestScope => vec!["scope_not_granted".to_owned()],
             Help::RequestApproval => vec!["policy_denied".to_owned()],
+            Help::KeepBounds => vec!["outside_boundaries".to_owned()],
             Help::FixTool => vec!["unsupported_encoding".to_owned()],
         };
         let denial = Denial {

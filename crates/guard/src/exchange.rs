@@ -5,9 +5,10 @@ use std::hash::RandomState;
 use clampd_detect::Detector;
 
 use crate::{
-    Answer, Asking, Config, ErrorCode, Head, McpDenial, Micros, Reading, Refusal, Reply, Seed,
-    Snapshot, Step,
+    Answer, Asking, Charge, Config, Counting, ErrorCode, Head, McpDenial, Micros, Reading, Refusal,
+    Reply, Seed, Snapshot, Step, Tally,
     admit::{Endpoint, admit, request_id},
+    count::{Parsed, uncounted},
     forward::{Forwarding, Target, host_of},
     identity::may_act,
     mcp::{Denier, Post, Protocol, Stage},
@@ -89,12 +90,12 @@ impl Guard {
         }
     }
 
-    /// Judges a request by its whole body.
+    /// Takes a request's whole body: what it uses is to be counted before it is judged.
     pub fn read(
         &self,
         snapshot: Option<&Snapshot>,
         reading: Reading,
-        body: &[u8],
+        body: Vec<u8>,
         now: Micros,
     ) -> Step {
         let admitted = reading.admitted;
@@ -105,14 +106,60 @@ impl Guard {
         if body.len() > self.config.body_bytes_max {
             return self.too_large(Reading { admitted });
         }
-        if let Err(refusal) = may_act(snapshot, &admitted.caller.agent) {
-            return recorded(snapshot, &admitted, &refusal, now);
+        let parsed = match self.parse(&admitted, &body) {
+            Ok(parsed) => parsed,
+            Err(refusal) => return recorded(snapshot, &admitted, &refusal, now),
+        };
+        let bounds = &admitted.caller.boundaries;
+        let charge = Charge::of(&admitted, bounds, body.len(), parsed.use_of(&admitted));
+        let counting = Counting {
+            admitted,
+            body,
+            parsed,
+        };
+        Step::Count(charge, Box::new(counting))
+    }
+
+    /// Reads as much of a body as says what it is to the counts.
+    fn parse(&self, admitted: &Admitted, body: &[u8]) -> Result<Parsed, Refusal> {
+        match admitted.endpoint {
+            Endpoint::Proxy | Endpoint::Verify => {
+                let delegation = admitted.meta.delegation.clone();
+                CallBody::read(body, delegation).map(|body| Parsed::Call(Box::new(body)))
+            }
+            Endpoint::A2a => Post::read(Protocol::A2a, body, &admitted.mcp_names).map(Parsed::Post),
+            Endpoint::Mcp => {
+                let protocol = Protocol::Mcp(self.config.mcp_denial);
+                Post::read(protocol, body, &admitted.mcp_names).map(Parsed::Post)
+            }
+            _ => Ok(Parsed::Unread),
+        }
+    }
+
+    /// Judges a request that was counted; `None` when it could not be.
+    pub fn counted(
+        &self,
+        snapshot: Option<&Snapshot>,
+        counting: Counting,
+        tally: Option<Tally>,
+        now: Micros,
+    ) -> Step {
+        let Counting {
+            mut admitted,
+            body,
+            parsed,
+        } = counting;
+        let body = body.as_slice();
+        let Some(snapshot) = snapshot.filter(|s| s.is_good_at(now)) else {
+            let endpoint = Some(admitted.endpoint);
+            return refuse(endpoint, &not_ready(), &admitted.meta.request_id);
+        };
+        let tally = tally.ok_or_else(uncounted).and_then(Tally::checked);
+        match may_act(snapshot, &admitted.caller.agent).and(tally) {
+            Ok(tally) => admitted.meta.tally = tally.into(),
+            Err(refusal) => return recorded(snapshot, &admitted, &refusal, now),
         }
         let judged = match admitted.endpoint {
-            Endpoint::Proxy | Endpoint::Verify => {
-                return self.read_call(snapshot, admitted, body, now);
-            }
-            Endpoint::Mcp | Endpoint::A2a => return self.read_mcp(snapshot, admitted, body, now),
             Endpoint::Rest(_) => return self.read_rest(snapshot, admitted, body, now),
             Endpoint::Model(format) => {
                 return self.read_model(snapshot, admitted, format, body, now);
@@ -124,7 +171,13 @@ impl Guard {
                 let denier = Denier::for_nobody(self.config.mcp_denial);
                 return go_on(Going::without_token(admitted, event, denier), now);
             }
-            _ => Err(ErrorCode::InvalidBody.because("no body may come with this method")),
+            _ => match parsed {
+                Parsed::Call(call) => return self.judge_body(snapshot, admitted, *call, now),
+                Parsed::Post(post) => return self.judge_post(snapshot, admitted, &post, now),
+                Parsed::Unread => {
+                    Err(ErrorCode::InvalidBody.because("no body may come with this method"))
+                }
+            },
         };
         match judged {
             Ok(judgement) => Step::Done(Box::new(judgement)),
@@ -176,18 +229,13 @@ impl Guard {
         }
     }
 
-    fn read_call(
+    fn judge_body(
         &self,
         snapshot: &Snapshot,
         mut admitted: Admitted,
-        body: &[u8],
+        body: CallBody,
         now: Micros,
     ) -> Step {
-        let delegation = std::mem::take(&mut admitted.meta.delegation);
-        let body = match CallBody::read(body, delegation) {
-            Ok(body) => body,
-            Err(refusal) => return recorded(snapshot, &admitted, &refusal, now),
-        };
         admitted.meta.delegation = body.delegation;
         admitted.meta.target_host = host_of(&body.target_url);
         let outlet = match self.outlet(snapshot, admitted.endpoint, &body.call, &body.target_url) {
@@ -246,15 +294,13 @@ impl Guard {
         }
     }
 
-    fn read_mcp(&self, snapshot: &Snapshot, admitted: Admitted, body: &[u8], now: Micros) -> Step {
-        let protocol = match admitted.endpoint {
-            Endpoint::A2a => Protocol::A2a,
-            _ => Protocol::Mcp(self.config.mcp_denial),
-        };
-        let post = match Post::read(protocol, body, &admitted.mcp_names) {
-            Ok(post) => post,
-            Err(refusal) => return recorded(snapshot, &admitted, &refusal, now),
-        };
+    fn judge_post(
+        &self,
+        snapshot: &Snapshot,
+        admitted: Admitted,
+        post: &Post,
+        now: Micros,
+    ) -> Step {
         let denier = post.denier();
         let refused = |refusal: &Refusal| {
             let event = record::begin(&admitted, snapshot, post.action());
@@ -263,7 +309,7 @@ impl Guard {
             stopped(reply, vec![event])
         };
         let mut marks = Vec::new();
-        let stops = self.judge_other_messages(snapshot, &admitted.caller, &post, &mut marks);
+        let stops = self.judge_other_messages(snapshot, &admitted.caller, post, &mut marks);
         let stops = match stops {
             Ok(stops) => stops,
             Err(refusal) => return refused(&refusal),

@@ -1,6 +1,10 @@
 //! Who is calling: the API key, and the agent's JWT or its certificate.
 
-use clampd_model::{AgentClaims, AgentId, AgentState, Secret, Subject, Tool, scope_covers};
+use std::sync::Arc;
+
+use clampd_model::{
+    AgentClaims, AgentId, AgentState, Boundaries, Secret, Subject, Tool, scope_covers,
+};
 use clampd_policy::held_scopes;
 use clampd_token::{AgentJwtError, sha256_hex, verify_agent_jwt};
 
@@ -26,6 +30,8 @@ pub(crate) struct Caller {
     pub(crate) groups: Vec<String>,
     /// What the agent is for.
     pub(crate) purpose: Option<String>,
+    /// What the agent may use at most.
+    pub(crate) boundaries: Arc<Boundaries>,
     /// What the agent holds.
     scopes: Vec<String>,
     /// What its JWT narrows that to.
@@ -94,7 +100,7 @@ pub(crate) fn identify(
     let peer = head.peer().and_then(|uri| config.peers.agent(uri));
     let shows_itself = peer.is_some() || head.has(AGENT_TOKEN_HEADER);
     if let Some(agent) = config.agent.as_ref().filter(|_| !shows_itself) {
-        return identify_fixed(snapshot, agent);
+        return identify_fixed(snapshot, config, agent);
     }
     let key_org = match (head.has(KEY_HEADER), demand) {
         (true, _) => Some(org_of_key(snapshot, head)?),
@@ -122,6 +128,7 @@ pub(crate) fn identify(
         org_id: agent.org_id.clone(),
         groups: agent.groups.clone(),
         purpose: agent.purpose.clone(),
+        boundaries: config.boundaries_of(agent),
         scopes: agent.scopes.clone(),
         is_sdk: shown.jwt.as_ref().is_some_and(|(_, claims)| {
             let iss = claims.iss.as_deref();
@@ -190,7 +197,11 @@ fn verified(snapshot: &Snapshot, jwt: &str, now: Micros) -> Result<AgentClaims, 
 }
 
 /// The one agent that the configuration names: `authorization` is not looked at.
-fn identify_fixed(snapshot: &Snapshot, agent: &AgentId) -> Result<Caller, Refusal> {
+fn identify_fixed(
+    snapshot: &Snapshot,
+    config: &Config,
+    agent: &AgentId,
+) -> Result<Caller, Refusal> {
     may_act(snapshot, agent)?;
     let agent = snapshot
         .agent(agent)
@@ -200,6 +211,7 @@ fn identify_fixed(snapshot: &Snapshot, agent: &AgentId) -> Result<Caller, Refusa
         agent: agent.id.clone(),
         name: agent.name.clone(),
         org_id: agent.org_id.clone(),
+        boundaries: config.boundaries_of(agent),
         scopes: agent.scopes.clone(),
         groups: agent.groups.clone(),
         purpose: agent.purpose.clone(),

@@ -6,8 +6,10 @@
 //! [`Step::Done`]. No I/O, clock, environment or randomness is here: they are arguments.
 
 mod admit;
+mod bounds;
 mod config;
 mod consult;
+mod count;
 mod decide;
 mod delegation;
 mod exchange;
@@ -43,10 +45,12 @@ mod weigh;
 mod whole_bundle;
 
 pub use config::{Config, ConfigError, ControlPlane, McpDenial, Mint, MintFailure, Mode, Trace};
+pub use count::{Charge, Counting, Entry, Laid, Tally};
 pub use decide::{Decision, judge_text};
 pub use exchange::Guard;
 pub use json::{JSON_DEPTH_MAX, parse_strict};
 pub use leaves::{LEAVES_MAX, leaves_of};
+pub use model::MODEL_CALL;
 pub use own_rules::OwnRules;
 pub use peer::Peers;
 pub use refusal::{ErrorCode, Refusal};

@@ -26,6 +26,9 @@ use crate::{
     tool_call::{Admitted, Outlet, ToolCall},
 };
 
+/// What the audit trail calls a tool call that a model told.
+pub const MODEL_CALL: &str = "model-call";
+
 /// The calls of an answer so far.
 #[derive(Debug, Default)]
 pub(crate) struct RuledCalls {
@@ -221,7 +224,7 @@ impl Judge for Hearing<'_> {
         let admitted = self.watching.admitted.clone();
         let judged = call.and_then(|call| {
             self.guard
-                .judge(self.snapshot, admitted, &call, Outlet::Caller, "model-call")
+                .judge(self.snapshot, admitted, &call, Outlet::Caller, MODEL_CALL)
         });
         let (event, words) = match judged {
             Ok(judged) => {
@@ -230,7 +233,7 @@ impl Judge for Hearing<'_> {
                 (judged.event, words)
             }
             Err(refusal) => {
-                let begun = record::begin(&self.watching.admitted, self.snapshot, "model-call");
+                let begun = record::begin(&self.watching.admitted, self.snapshot, MODEL_CALL);
                 let words = Stage::Call.refused(&refusal, &id);
                 (record::with_refusal(begun, &refusal), Some(words))
             }

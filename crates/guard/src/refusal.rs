@@ -73,6 +73,10 @@ error_codes! {
     ToolNotRegistered = 422 "tool_not_registered",
     /// The upstream's answer is in no form that can be judged.
     UnreadableAnswer = 502 "unreadable_answer",
+    /// The agent is over its bounds; it may try again later.
+    RateLimited = 429 "rate_limited",
+    /// The session is over its calls.
+    SessionBudgetExceeded = 429 "session_budget_exceeded",
     /// No bundle is in force.
     NotReady = 503 "not_ready",
     /// The control plane is needed and does not answer.
@@ -86,6 +90,14 @@ pub struct Refusal {
     pub code: ErrorCode,
     /// The reason in words; never anything that the request said.
     pub message: String,
+    /// When it may be tried again, and the bound that was reached.
+    again: Option<Again>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Again {
+    seconds: u64,
+    most: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -101,7 +113,50 @@ impl Refusal {
         Self {
             code,
             message: message.into(),
+            again: None,
         }
+    }
+
+    /// The same, and it may be tried again in so many seconds.
+    #[must_use]
+    pub(crate) fn again_in(self, seconds: u64) -> Self {
+        let again = Some(Again {
+            seconds,
+            most: None,
+        });
+        Self { again, ..self }
+    }
+
+    /// The same, with the bound that was reached.
+    #[must_use]
+    pub(crate) fn bounded_by(self, most: u64) -> Self {
+        let again = self.again.map(|again| Again {
+            most: Some(most),
+            ..again
+        });
+        Self { again, ..self }
+    }
+
+    /// In how many seconds it may be tried again.
+    #[cfg(test)]
+    pub(crate) fn again_seconds(&self) -> Option<u64> {
+        self.again.map(|again| again.seconds)
+    }
+
+    /// Says in a reply's headers when it may be tried again (RFC 9110 section 10.2.3).
+    pub(crate) fn tell_again(&self, mut reply: Reply) -> Reply {
+        if let Some(Again { seconds, most }) = self.again {
+            let reset = seconds.to_string();
+            reply.headers.push(("retry-after", reset.clone()));
+            if let Some(most) = most {
+                reply.headers.extend([
+                    ("x-ratelimit-limit", most.to_string()),
+                    ("x-ratelimit-remaining", "0".to_owned()),
+                    ("x-ratelimit-reset", reset),
+                ]);
+            }
+        }
+        reply
     }
 
     /// The answer: `{error, error_code, request_id}`.

@@ -3,7 +3,8 @@
 use clampd_model::{AuditEvent, Verdict};
 
 use crate::{
-    Mode, forward::Forwarding, mint::Minting, reply::Reply, respond::Watching, tool_call::Admitted,
+    Charge, Counting, Mode, forward::Forwarding, mint::Minting, reply::Reply, respond::Watching,
+    tool_call::Admitted,
 };
 
 /// Unix time in microseconds.
@@ -104,6 +105,8 @@ pub enum Step {
     Pass,
     /// Hold the request and bring its whole body.
     Read(Box<Reading>),
+    /// Charge the counts that all workers share, and bring what they say.
+    Count(Charge, Box<Counting>),
     /// Hold the request, make this call and bring the answer.
     Ask(Callout, Box<Asking>),
     /// It is judged.

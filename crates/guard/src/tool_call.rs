@@ -193,6 +193,7 @@ impl Guard {
             );
         }
         let Admitted { caller, meta, .. } = &admitted;
+        meta.tally.check_tool(&call.tool)?;
         meta.delegation.check(snapshot, &caller.agent)?;
         let findings = self.find_in_call(snapshot, tool, call)?;
         let asked = Asked::about(Action::Call, &admitted, tool).with_params(&call.params);

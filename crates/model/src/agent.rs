@@ -4,7 +4,7 @@ use std::{borrow::Borrow, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Secret;
+use crate::{Boundaries, Secret};
 
 /// An agent's identifier: 1 to 128 characters of `[A-Za-z0-9_.:-]`, a name or a UUID.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -114,6 +114,9 @@ pub struct Agent {
     /// What it is for, in a few words that policies may ask for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
+    /// What it may use at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boundaries: Option<Boundaries>,
 }
 
 /// How an agent's JWT is verified. In JSON an object whose `alg` is `HS256` or `EdDSA`.

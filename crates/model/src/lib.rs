@@ -5,6 +5,7 @@
 
 mod agent;
 mod audit;
+mod boundaries;
 mod bundle;
 mod claims;
 mod fields;
@@ -19,6 +20,7 @@ mod verdict;
 
 pub use agent::{Agent, AgentId, AgentState, Credential, InvalidAgentId};
 pub use audit::{AUDIT_BATCH_EVENTS_MAX, AuditEvent, ObservedResponse, PiiCount};
+pub use boundaries::{Boundaries, Hours};
 pub use bundle::{
     ApiKey, BUNDLE_FORMAT, Bundle, Jwk, Jwks, LocalMint, Section, Sections, StateChange,
 };

@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use clampd_detect::Detector;
 use clampd_guard::{
-    Answer, Config, Guard, Head, Reply, ResponseHead, ResponseStep, Seed, Snapshot, Step, Watching,
+    Answer, Config, Guard, Head, Reply, ResponseHead, ResponseStep, Seed, Snapshot, Step, Tally,
+    Watching,
 };
 use clampd_model::{AgentClaims, AgentId, Secret};
 use clampd_token::{agent_hmac_key, sha256_hex, sign_agent_jwt_hs256};
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 const NOW: u64 = 1_800_000_000_000_000;
 const BODY_BYTES_MAX: usize = 8_192;
 /// More call-outs than one exchange has.
-const STEPS_MAX: usize = 4;
+const STEPS_MAX: usize = 5;
 
 /// Where an input is sent, by its first byte.
 const WAYS: [(&str, &str, &str); 14] = [
@@ -158,7 +159,14 @@ fn sent(way: usize, body: &[u8], answer: &[u8], lie: Option<u8>) -> End {
     for _ in 0..STEPS_MAX {
         step = match step {
             Step::Pass => return End::Passed(None),
-            Step::Read(reading) => world.guard.read(snapshot, *reading, body, NOW),
+            Step::Read(reading) => world.guard.read(snapshot, *reading, body.to_vec(), NOW),
+            Step::Count(charge, counting) => {
+                let mut tally = Tally::default();
+                for entry in charge.entries() {
+                    tally.add(entry.lay(Some(answer), NOW));
+                }
+                world.guard.counted(snapshot, *counting, Some(tally), NOW)
+            }
             Step::Ask(callout, asking) => {
                 assert_eq!(callout.cluster, "tool", "asked somebody else");
                 let answer = Answer {

@@ -8,6 +8,7 @@
 )]
 
 mod alike;
+mod bounds;
 mod models;
 mod policies;
 mod risk;

@@ -114,7 +114,14 @@ fn policies_see_the_request_as_it_is() {
     stops(contains(Field::AgentScopes, text("shell:exec")), false);
     stops(Expr::Has(Field::TargetHost), false);
     stops(Expr::Has(Field::Session), false);
-    stops(Expr::Has(Field::CallsLastMinute), false);
+    let calls = |calls| {
+        Expr::LessEq(Box::new((
+            Expr::Long(calls),
+            Expr::Field(Field::CallsLastMinute),
+        )))
+    };
+    stops(calls(1), true);
+    stops(calls(2), false);
     let parameter = |kind, name: &str| Expr::HasParameter(kind, vec![name.to_owned()]);
     stops(parameter(ParameterKind::Text, "sql"), true);
     stops(parameter(ParameterKind::Number, "limit"), true);

@@ -1,12 +1,16 @@
 //! A gateway in one value: a guard, what is in force, and what the world answers.
 
-use std::{cell::RefCell, hash::RandomState};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    hash::RandomState,
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clampd_detect::Detector;
 use clampd_guard::{
-    Answer, Callout, Config, Guard, Head, HeaderChanges, Judgement, Reply, ResponseHead,
-    ResponseStep, Seed, Snapshot, Step, Watching,
+    Answer, Callout, Charge, Config, Guard, Head, HeaderChanges, Judgement, Reply, ResponseHead,
+    ResponseStep, Seed, Snapshot, Step, Tally, Watching,
 };
 use clampd_model::{AgentClaims, AgentId, AuditEvent, Secret, Verdict};
 use clampd_token::{agent_hmac_key, sha256_hex, sign_agent_jwt_hs256};
@@ -28,6 +32,8 @@ pub(crate) struct Scene {
     events: RefCell<Vec<AuditEvent>>,
     verdicts: RefCell<Vec<Verdict>>,
     watching: RefCell<Option<Box<Watching>>>,
+    records: RefCell<HashMap<String, Vec<u8>>>,
+    now: Cell<u64>,
 }
 
 /// The body of `/v1/proxy`.
@@ -108,6 +114,8 @@ impl Scene {
             events: RefCell::default(),
             verdicts: RefCell::default(),
             watching: RefCell::default(),
+            records: RefCell::default(),
+            now: Cell::new(NOW),
         }
     }
 
@@ -243,14 +251,22 @@ impl Scene {
             snapshot,
             &head,
             &Seed {
-                now: NOW,
+                now: self.now.get(),
                 random: [7; 32],
             },
         );
         loop {
             step = match step {
                 Step::Pass => return (HeaderChanges::default(), None),
-                Step::Read(reading) => self.guard.read(snapshot, *reading, body, NOW),
+                Step::Read(reading) => {
+                    let body = body.to_vec();
+                    self.guard.read(snapshot, *reading, body, self.now.get())
+                }
+                Step::Count(charge, counting) => {
+                    let tally = self.charge(&charge);
+                    self.guard
+                        .counted(snapshot, *counting, tally, self.now.get())
+                }
                 Step::Ask(callout, asking) => {
                     snapshot = self.later.as_ref().or(snapshot);
                     let answer = match callout.cluster.as_str() {
@@ -263,7 +279,7 @@ impl Scene {
                         is_encoded: body.starts_with("\x1f"),
                         body: body.into_bytes(),
                     });
-                    self.guard.answer(snapshot, *asking, answer, NOW)
+                    self.guard.answer(snapshot, *asking, answer, self.now.get())
                 }
                 Step::Done(judgement) => {
                     let Judgement {
@@ -279,6 +295,44 @@ impl Scene {
                     return (headers, reply);
                 }
             }
+        }
+    }
+
+    /// Lets time pass.
+    pub(crate) fn wait(&self, seconds: u64) {
+        self.now.set(self.now.get() + seconds * 1_000_000);
+    }
+
+    fn charge(&self, charge: &Charge) -> Option<Tally> {
+        let mut records = self.records.borrow_mut();
+        let mut tally = Tally::default();
+        for entry in charge.entries() {
+            let there = records.get(entry.key()).map(Vec::as_slice);
+            let mut laid = entry.lay(there, self.now.get());
+            if let Some(record) = laid.record.take() {
+                records.insert(entry.key().to_owned(), record);
+            }
+            let is_over = laid.is_over();
+            tally.add(laid);
+            if is_over {
+                break;
+            }
+        }
+        Some(tally)
+    }
+
+    /// The scene where that agent's record has boundaries.
+    pub(crate) fn bounding(self, agent: &str, boundaries: &Value) -> Self {
+        let mut bundle = bundle(&["dead"], NOW / 1_000_000 + 3600, &base());
+        let agents = bundle["sections"]["agents"]["entries"].as_array_mut();
+        for entry in agents.unwrap() {
+            if entry["id"] == agent {
+                entry["boundaries"] = boundaries.clone();
+            }
+        }
+        Self {
+            snapshot: Some(read(&bundle)),
+            ..self
         }
     }
 
