@@ -5,9 +5,9 @@ use axum::{
     extract::{Path, Query, State, rejection::QueryRejection},
     http::StatusCode,
 };
-use clampd_model::{AgentState, Secret};
+use clampd_model::{AgentState, Boundaries, Secret};
 use clampd_token::agent_hmac_key;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     App,
@@ -34,6 +34,7 @@ pub(super) struct Registration {
     groups: Vec<String>,
     purpose: Option<String>,
     framework: Option<String>,
+    boundaries: Option<Boundaries>,
     delegated_by: Option<String>,
 }
 
@@ -100,6 +101,7 @@ pub(super) async fn register(
         groups: new.groups,
         purpose: new.purpose,
         framework,
+        boundaries: new.boundaries,
         delegated_by,
     };
     let agent = app.store.register_agent(key.org_id, agent).await?;
@@ -193,6 +195,15 @@ pub(super) struct Patch {
     groups: Option<Vec<String>>,
     purpose: Option<String>,
     framework: Option<String>,
+    /// `null` takes them away, so that the agent has what proxies have by default.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Boundaries>)]
+    boundaries: Option<Option<Boundaries>>,
+}
+
+/// A value that was given, `null` too.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
 }
 
 /// Changes what the body names.
@@ -240,6 +251,7 @@ pub(super) async fn patch(
         groups,
         purpose,
         framework,
+        boundaries,
     } = patch;
     let patch = AgentPatch {
         name,
@@ -247,6 +259,7 @@ pub(super) async fn patch(
         groups,
         purpose,
         framework,
+        boundaries,
     };
     Ok(Json(app.store.patch_agent(key.org_id, id, patch).await?))
 }

@@ -1,6 +1,6 @@
 //! Agents: who they are, what they may do, whether they may act.
 
-use clampd_model::{AgentId, AgentState, RiskLevel, RiskScore, Secret};
+use clampd_model::{AgentId, AgentState, Boundaries, RiskLevel, RiskScore, Secret};
 use serde::Serialize;
 
 use super::{
@@ -26,6 +26,8 @@ pub(crate) struct AgentRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) purpose: Option<String>,
     pub(crate) framework: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) boundaries: Option<Boundaries>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) delegated_by: Option<String>,
     pub(crate) risk: RiskLevel,
@@ -56,6 +58,7 @@ pub(crate) struct NewAgent {
     pub(crate) groups: Vec<String>,
     pub(crate) purpose: Option<String>,
     pub(crate) framework: Option<String>,
+    pub(crate) boundaries: Option<Boundaries>,
     pub(crate) delegated_by: Option<String>,
 }
 
@@ -67,6 +70,8 @@ pub(crate) struct AgentPatch {
     pub(crate) groups: Option<Vec<String>>,
     pub(crate) purpose: Option<String>,
     pub(crate) framework: Option<String>,
+    /// Others, or none of its own.
+    pub(crate) boundaries: Option<Option<Boundaries>>,
 }
 
 /// Which agents are wanted.
@@ -81,7 +86,7 @@ pub(crate) struct AgentsWanted {
 }
 
 const AGENT_COLUMNS: &str = "id, name, org_id, state, state_reason, scopes, agent_groups, purpose, \
-     framework, delegated_by, risk_score, alg, credential, created_at, updated_at";
+     framework, boundaries, delegated_by, risk_score, alg, credential, created_at, updated_at";
 
 impl AgentRecord {
     fn read(row: &Row) -> Result<Self, StoreError> {
@@ -101,6 +106,7 @@ impl AgentRecord {
             groups: read_list(&row.get::<_, String>("agent_groups")?)?,
             purpose: row.get("purpose")?,
             framework: row.get("framework")?,
+            boundaries: read_boundaries(row)?,
             delegated_by: row.get("delegated_by")?,
             risk: risk_score.level(),
             risk_score,
@@ -139,8 +145,9 @@ impl Store {
                 .connection
                 .prepare_cached(
                     "INSERT INTO cp_agents (org_id, id, name, state, alg, credential, scopes,
-                         framework, delegated_by, created_at, updated_at, agent_groups, purpose)
-                     VALUES (?1, ?2, ?3, 'active', ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11)
+                         framework, delegated_by, created_at, updated_at, agent_groups, purpose,
+                         boundaries)
+                     VALUES (?1, ?2, ?3, 'active', ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ?12)
                      ON CONFLICT DO NOTHING",
                 )?
                 .execute((
@@ -155,6 +162,7 @@ impl Store {
                     now,
                     json_list(&agent.groups),
                     &agent.purpose,
+                    agent.boundaries.as_ref().map(json_boundaries),
                 ))?;
             if inserted == 0 {
                 return Err(StoreError::AlreadyExists(Noun::Agent));
@@ -215,12 +223,15 @@ impl Store {
         self.write(move |write| {
             let scopes = patch.scopes.as_deref().map(json_list);
             let groups = patch.groups.as_deref().map(json_list);
+            let others = i64::from(patch.boundaries.is_some());
+            let boundaries = patch.boundaries.flatten();
             let changed = write
                 .connection
                 .prepare_cached(
                     "UPDATE cp_agents SET name = coalesce(?3, name), scopes = coalesce(?4, scopes),
                          framework = coalesce(?5, framework), updated_at = ?6,
-                         agent_groups = coalesce(?7, agent_groups), purpose = coalesce(?8, purpose)
+                         agent_groups = coalesce(?7, agent_groups), purpose = coalesce(?8, purpose),
+                         boundaries = CASE WHEN ?9 = 1 THEN ?10 ELSE boundaries END
                      WHERE org_id = ?1 AND id = ?2",
                 )?
                 .execute((
@@ -232,6 +243,8 @@ impl Store {
                     sql_integer(clock::unix_seconds()),
                     groups,
                     &patch.purpose,
+                    others,
+                    boundaries.as_ref().map(json_boundaries),
                 ))?;
             if changed == 0 {
                 return Err(StoreError::NotFound(Noun::Agent));
@@ -300,6 +313,17 @@ pub(super) fn parse_state(word: &str) -> Result<AgentState, StoreError> {
 
 pub(super) fn read_list(json: &str) -> Result<Vec<String>, StoreError> {
     serde_json::from_str(json).map_err(|_| StoreError::Unreadable(Noun::Agent))
+}
+
+/// The boundaries in an agent's row.
+pub(super) fn read_boundaries(row: &Row) -> Result<Option<Boundaries>, StoreError> {
+    let json: Option<String> = row.get("boundaries")?;
+    let read = json.map(|json| serde_json::from_str(&json)).transpose();
+    read.map_err(|_| StoreError::Unreadable(Noun::Agent))
+}
+
+fn json_boundaries(boundaries: &Boundaries) -> String {
+    serde_json::json!(boundaries).to_string()
 }
 
 fn json_list(list: &[String]) -> String {

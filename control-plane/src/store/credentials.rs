@@ -4,7 +4,7 @@ use clampd_model::{Agent, AgentId, AgentState, Credential, Secret};
 
 use super::{
     Noun, StoreError,
-    agents::{NewCredential, parse_state, read_list},
+    agents::{NewCredential, parse_state, read_boundaries, read_list},
     sql::{Connection, Row},
 };
 use crate::seal::MasterKey;
@@ -15,7 +15,8 @@ pub(super) fn bundle_agents(
     org_id: &str,
     master: &MasterKey,
 ) -> Result<Vec<Agent>, StoreError> {
-    let sql = "SELECT id, name, alg, credential, scopes, agent_groups, purpose FROM cp_agents
+    let sql =
+        "SELECT id, name, alg, credential, scopes, agent_groups, purpose, boundaries FROM cp_agents
          WHERE org_id = ?1 ORDER BY id";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([org_id])?;
@@ -34,7 +35,7 @@ pub(super) fn agent_with_credential(
     master: &MasterKey,
 ) -> Result<Option<(Agent, AgentState)>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, name, alg, credential, scopes, agent_groups, purpose, state FROM cp_agents
+        "SELECT id, name, alg, credential, scopes, agent_groups, purpose, boundaries, state FROM cp_agents
          WHERE org_id = ?1 AND id = ?2",
     )?;
     let mut rows = statement.query((org_id, id))?;
@@ -67,7 +68,7 @@ fn read_agent(row: &Row, org_id: &str, master: &MasterKey) -> Result<Agent, Stor
         scopes: read_list(&row.get::<_, String>("scopes")?)?,
         groups: read_list(&row.get::<_, String>("agent_groups")?)?,
         purpose: row.get("purpose")?,
-        boundaries: None,
+        boundaries: read_boundaries(row)?,
     })
 }
 

@@ -13,6 +13,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0004-rules.sql"),
     include_str!("../../migrations/0005-audit-statements.sql"),
     include_str!("../../migrations/0006-idempotency.sql"),
+    include_str!("../../migrations/0007-boundaries.sql"),
 ];
 
 /// Those that are still to be applied, with their numbers.

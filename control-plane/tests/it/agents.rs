@@ -48,6 +48,39 @@ fn an_agent_may_bring_its_own_id_and_secret_once() {
 }
 
 #[test]
+fn boundaries_reach_the_bundle_and_can_be_taken_away() {
+    let scene = Scene::new();
+    let bounds = json!({ "calls_per_minute": 60, "hours": "8-18", "domains": ["*.example.com"] });
+    let agent = json!({ "id": "a", "boundaries": bounds });
+    let registered = scene.admin().post("/v1/agents", &agent).expect(201);
+    assert_eq!(registered["boundaries"], bounds);
+    let in_bundle = || {
+        let agents = scene.bundle(0, 0).sections.agents.unwrap().entries;
+        json!(agents.into_iter().next().unwrap().boundaries)
+    };
+    let patched = |patch: Value| scene.admin().json("PATCH", "/v1/agents/a", &patch);
+    assert_eq!(in_bundle(), bounds);
+    patched(json!({ "name": "scout" })).expect(200);
+    assert_eq!(in_bundle(), bounds);
+    patched(json!({ "boundaries": { "days": ["mon"] } })).expect(200);
+    assert_eq!(in_bundle(), json!({ "days": ["mon"] }));
+    for wrong in [
+        json!({ "hours": "9" }),
+        json!({ "calls_per_minute": -1 }),
+        json!({ "calls_a_minute": 1 }),
+        json!({ "days": ["monday"] }),
+        json!(1),
+    ] {
+        patched(json!({ "boundaries": wrong })).expect_error(400, "invalid_body");
+    }
+    assert_eq!(in_bundle(), json!({ "days": ["mon"] }));
+    patched(json!({ "boundaries": null })).expect(200);
+    assert_eq!(in_bundle(), json!(null));
+    let shown = scene.admin().get("/v1/agents/a").expect(200);
+    assert_eq!(shown.get("boundaries"), None);
+}
+
+#[test]
 fn an_agent_with_a_public_key_has_no_secret_at_all() {
     let scene = Scene::new();
     scene.tool();

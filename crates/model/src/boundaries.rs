@@ -11,6 +11,7 @@ const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// The bounds of an agent; what is absent is not bounded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(try_from = "Fields")]
 pub struct Boundaries {
     /// Calls in any minute.
@@ -22,15 +23,18 @@ pub struct Boundaries {
     /// Calls in one session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_per_session: Option<u32>,
-    /// When it may act, in UTC.
+    /// When it may act, in UTC: such as `9-17`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub hours: Option<Hours>,
     /// The days on which it may act, in UTC: `mon` to `sun`; empty for all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub days: Vec<String>,
     /// The hosts that URLs in its calls may name, such as `api.example.com` and `*.example.com`;
     /// empty for all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
     pub domains: Vec<String>,
 }
 
