@@ -72,12 +72,13 @@ test: wasm-size test-native test-postgres test-wasm validate test-e2e ## Run eve
 
 .PHONY: test-native
 test-native: ## Unit and integration tests on this machine
-	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --no-fail-fast && cargo test --workspace --doc; \
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --no-fail-fast && cargo test --doc $(PURE_PACKAGES); \
 	 else cargo test --workspace --no-fail-fast; fi
 
 .PHONY: test-postgres
 test-postgres: ## The control plane's contract over a real PostgreSQL, which the tests start and stop
-	@CLAMPD_TEST_DATABASE=postgres cargo test -p clampd-control-plane --test it
+# Of the whole workspace, so that what test-native built is not built again with other features.
+	@CLAMPD_TEST_DATABASE=postgres cargo test --workspace --test it
 
 .PHONY: test-single-use
 test-single-use: ## 64 parallel introspections of one token over two replicas, 10,000 times
