@@ -1,6 +1,6 @@
 //! What holds of every exchange, whatever a caller sends and an upstream answers.
 
-use std::sync::LazyLock;
+use std::rc::Rc;
 
 use clampd_detect::Detector;
 use clampd_guard::{
@@ -40,7 +40,11 @@ struct World {
     jwt: String,
 }
 
-static WORLD: LazyLock<World> = LazyLock::new(|| {
+thread_local! {
+    static WORLD: Rc<World> = Rc::new(world());
+}
+
+fn world() -> World {
     let json = json!({
         "mode": "gateway", "trust_root_env": "ROOT", "mint": "local",
         "body_bytes_max": BODY_BYTES_MAX,
@@ -72,7 +76,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         snapshot: Snapshot::of(bundle).expect("a snapshot"),
         jwt: sign_agent_jwt_hs256(&claims, &agent_hmac_key(&Secret::new("ags_scout"))),
     }
-});
+}
 
 fn bundle() -> Value {
     let section = |entries: Value| json!({"revision": 1, "entries": entries});
@@ -138,7 +142,7 @@ pub fn exchange(input: &[u8]) {
 
 /// Sends a body by one of the ways; `lie` is none where the caller does not say who it is.
 fn sent(way: usize, body: &[u8], answer: &[u8], lie: Option<u8>) -> End {
-    let world = &*WORLD;
+    let world = WORLD.with(Rc::clone);
     let snapshot = Some(&world.snapshot);
     let (method, path, mode) = WAYS[way % WAYS.len()];
     let header = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
@@ -198,7 +202,7 @@ fn told<'c>(
     kind: &str,
     chunks: impl IntoIterator<Item = &'c [u8]>,
 ) -> Vec<u8> {
-    let world = &*WORLD;
+    let world = WORLD.with(Rc::clone);
     let snapshot = Some(&world.snapshot);
     let head = ResponseHead {
         status,
