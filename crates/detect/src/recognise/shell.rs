@@ -161,6 +161,10 @@ impl<'t> Commands<'t> {
     }
 
     fn is_command(&self, at: usize, alone: bool, effort: &Effort) -> bool {
+        // Without this, every place would measure how far its word goes, and none could pay for it.
+        if effort.is_exceeded() {
+            return false;
+        }
         let text = self.text.get(at..).unwrap_or_default();
         let text = ["time ", "sudo ", "exec ", "command ", "nohup ", "env "]
             .iter()
