@@ -55,13 +55,11 @@ filter: ## Build the Envoy filter (WebAssembly)
 	@cargo build --release --target wasm32-wasip1 -p clampd-filter $(FILTER_BUILD)
 	@filter/optimise/optimise.sh $(WASM)
 
-.PHONY: control-plane
-control-plane: ## Build the control plane
-	@cargo build --profile service -p clampd-control-plane
-
-.PHONY: cli
-cli: ## Build the command line tool `clampd`
-	@cargo build --profile service -p clampd-cli
+.PHONY: control-plane cli
+control-plane: ## Build the control plane, and `clampd` with it: what they share is built once
+cli: ## Build the command line tool `clampd`, and the control plane with it
+control-plane cli:
+	@cargo build --profile service -p clampd-control-plane -p clampd-cli
 
 ##@ Quality
 .PHONY: check

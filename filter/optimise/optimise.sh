@@ -19,8 +19,10 @@ if [ ! -f "$kept" ] || { [ "$raw" != "$(cat "$kept.of" 2>/dev/null)" ] && [ "$ra
     cp "$here/package.json" "$here/package-lock.json" "$tools/"
     (cd "$tools" && npm ci --silent --ignore-scripts --no-audit --no-fund) || { rm -rf "$tools"; exit 1; }
   fi
-  "$tools/node_modules/.bin/wasm-opt" -Oz --dae-optimizing --code-folding --duplicate-function-elimination \
-    --reorder-functions --reorder-locals --vacuum -Oz --strip-debug --strip-producers --enable-bulk-memory \
+  # Nothing of Rust's lies in the first kilobyte of memory but the stack's last, so `low-memory-unused`
+  # holds. `flatten` and `rereloop` write the control flow anew, which `-Oz` then folds better.
+  "$tools/node_modules/.bin/wasm-opt" --low-memory-unused -Oz --flatten --rereloop -Oz -Oz \
+    --strip-debug --strip-producers --enable-bulk-memory \
     --enable-sign-ext --enable-nontrapping-float-to-int --enable-mutable-globals \
     --enable-multivalue --enable-reference-types "$wasm" -o "$kept"
   echo "$raw" >"$kept.of"

@@ -193,7 +193,11 @@ pub(crate) fn is_local(signal: Signal) -> bool {
 pub(crate) fn holds_at(signal: Signal, text: &str, end: usize, effort: &Effort) -> Option<bool> {
     match signal {
         Signal::AssignedSecret => {
-            Some(effort.spend(secret::VALUE_COST_BYTES) && secret::is_assigned(text, end))
+            let value = effort
+                .spend(secret::VALUE_COST_BYTES)
+                .then(|| secret::assigned(text, end))
+                .flatten();
+            Some(value.is_some_and(|value| effort.spend(value.len()) && secret::is_secret(value)))
         }
         Signal::WordEnd => Some(word::ends(text, end)),
         _ => None,

@@ -4,7 +4,7 @@ use std::{borrow::Borrow, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Boundaries, Secret};
+use crate::{Boundaries, Secret, words::words};
 
 /// An agent's identifier: 1 to 128 characters of `[A-Za-z0-9_.:-]`, a name or a UUID.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -69,27 +69,16 @@ impl fmt::Display for AgentId {
     }
 }
 
-/// Whether an agent may act.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum AgentState {
-    /// It may act.
-    Active,
-    /// It may not act until it is revived.
-    Suspended,
-    /// It may not act; its tokens are refused.
-    Killed,
-}
-
-impl AgentState {
-    /// The word that stands in JSON and in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-            Self::Killed => "killed",
-        }
+words! {
+    /// Whether an agent may act.
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(rename_all = "lowercase"))]
+    pub enum AgentState {
+        /// It may act.
+        Active = "active",
+        /// It may not act until it is revived.
+        Suspended = "suspended",
+        /// It may not act; its tokens are refused.
+        Killed = "killed",
     }
 }
 

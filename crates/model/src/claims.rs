@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::AgentId;
+use crate::{AgentId, words::words};
 
 /// How long a micro-token lives, in seconds.
 pub const MICRO_TOKEN_TTL_SECONDS: u64 = 30;
@@ -67,11 +67,11 @@ pub struct MicroTokenClaims {
     pub trust_level: Option<TrustLevel>,
 }
 
-/// How far a micro-token can be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum TrustLevel {
-    /// The control plane was away; the proxy signed by itself.
-    Degraded,
+words! {
+    /// How far a micro-token can be trusted.
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(rename_all = "lowercase"))]
+    pub enum TrustLevel {
+        /// The control plane was away; the proxy signed by itself.
+        Degraded = "degraded",
+    }
 }

@@ -2,42 +2,23 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use crate::{Severity, words::words};
 
-use crate::Severity;
-
-/// Where a text stands in an exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Surface {
-    /// What a person or another program says to a model.
-    Prompt,
-    /// A parameter of a tool call.
-    Params,
-    /// What a tool or a model answered.
-    Response,
-    /// The description of a tool.
-    Descriptor,
+words! {
+    /// Where a text stands in an exchange.
+    pub enum Surface {
+        /// What a person or another program says to a model.
+        Prompt = "prompt",
+        /// A parameter of a tool call.
+        Params = "params",
+        /// What a tool or a model answered.
+        Response = "response",
+        /// The description of a tool.
+        Descriptor = "descriptor",
+    }
 }
 
 impl Surface {
-    const ALL: [Self; 4] = [Self::Prompt, Self::Params, Self::Response, Self::Descriptor];
-
-    /// The word that stands in rule files.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Prompt => "prompt",
-            Self::Params => "params",
-            Self::Response => "response",
-            Self::Descriptor => "descriptor",
-        }
-    }
-
-    /// The surface of that word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|s| s.as_str() == word)
-    }
-
     fn bit(self) -> u8 {
         1 << (self as u8)
     }

@@ -17,6 +17,7 @@ mod secret;
 mod settings;
 mod tool;
 mod verdict;
+mod words;
 
 pub use agent::{Agent, AgentId, AgentState, Credential, InvalidAgentId};
 pub use audit::{AUDIT_BATCH_EVENTS_MAX, AuditEvent, ObservedResponse, PiiCount};

@@ -6,6 +6,8 @@ mod code;
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::words;
+
 pub use self::code::InvalidExpr;
 
 /// One policy.
@@ -33,29 +35,30 @@ pub struct Policy {
     pub when: Option<Expr>,
 }
 
-/// What a policy does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Effect {
-    /// Allows what no policy forbids.
-    Permit,
-    /// Stops it, whatever permits it.
-    Forbid,
+words! {
+    /// What a policy does.
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(rename_all = "lowercase"))]
+    pub enum Effect {
+        /// Allows what no policy forbids.
+        Permit = "permit",
+        /// Stops it, whatever permits it.
+        Forbid = "forbid",
+    }
 }
 
-/// Whether a policy's effect is enforced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum PolicyMode {
-    /// It decides.
-    #[default]
-    Enforce,
-    /// `@flag`: a forbid marks what it would stop; a permit allows and marks.
-    Flag,
-    /// `@monitor`: it is evaluated and told, and decides nothing.
-    Monitor,
+words! {
+    /// Whether a policy's effect is enforced.
+    #[derive(Default)]
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(rename_all = "lowercase"))]
+    pub enum PolicyMode {
+        /// It decides.
+        #[default]
+        Enforce = "enforce",
+        /// `@flag`: a forbid marks what it would stop; a permit allows and marks.
+        Flag = "flag",
+        /// `@monitor`: it is evaluated and told, and decides nothing.
+        Monitor = "monitor",
+    }
 }
 
 impl PolicyMode {
@@ -64,42 +67,20 @@ impl PolicyMode {
     }
 }
 
-/// What an agent wants to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// Call a tool.
-    Call,
-    /// Take what a tool answered.
-    Respond,
-    /// See a tool in a list.
-    List,
-    /// Say something to a model.
-    Prompt,
-    /// Have another agent call a tool in its name.
-    Delegate,
-}
-
-impl Action {
-    /// Every action.
-    pub const ALL: [Self; 5] = [
-        Self::Call,
-        Self::Respond,
-        Self::List,
-        Self::Prompt,
-        Self::Delegate,
-    ];
-
-    /// Its name in Cedar: `Action::"call"`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Call => "call",
-            Self::Respond => "respond",
-            Self::List => "list",
-            Self::Prompt => "prompt",
-            Self::Delegate => "delegate",
-        }
+words! {
+    /// What an agent wants to do.
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(rename_all = "lowercase"))]
+    pub enum Action {
+        /// Call a tool.
+        Call = "call",
+        /// Take what a tool answered.
+        Respond = "respond",
+        /// See a tool in a list.
+        List = "list",
+        /// Say something to a model.
+        Prompt = "prompt",
+        /// Have another agent call a tool in its name.
+        Delegate = "delegate",
     }
 }
 

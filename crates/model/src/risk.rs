@@ -2,18 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How bad a rule's finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Worth noting.
-    Low,
-    /// Worth a flag.
-    Medium,
-    /// Worth a block.
-    High,
-    /// Worth a block under any threshold in use.
-    Critical,
+use crate::words::words;
+
+words! {
+    /// How bad a rule's finding is.
+    #[derive(PartialOrd, Ord)]
+    pub enum Severity {
+        /// Worth noting.
+        Low = "low",
+        /// Worth a flag.
+        Medium = "medium",
+        /// Worth a block.
+        High = "high",
+        /// Worth a block under any threshold in use.
+        Critical = "critical",
+    }
 }
 
 impl Severity {
@@ -25,23 +28,6 @@ impl Severity {
             Self::High => RiskScore(0.85),
             Self::Critical => RiskScore(0.95),
         }
-    }
-
-    /// The word that stands in rule files and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
-
-    /// The severity of that word.
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Low, Self::Medium, Self::High, Self::Critical]
-            .into_iter()
-            .find(|severity| severity.as_str() == word)
     }
 }
 
@@ -105,55 +91,35 @@ impl RiskScore {
     }
 }
 
-/// The word for a risk score: low below 0.4, medium below 0.7, high below 0.9, else critical.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum RiskLevel {
-    /// Below 0.4.
-    #[default]
-    Low,
-    /// From 0.4.
-    Medium,
-    /// From 0.7.
-    High,
-    /// From 0.9.
-    Critical,
-}
-
-impl RiskLevel {
-    /// The word that stands in the audit trail.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
+words! {
+    /// The word for a risk score: low below 0.4, medium below 0.7, high below 0.9, else critical.
+    #[derive(Default, PartialOrd, Ord)]
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(rename_all = "lowercase"))]
+    pub enum RiskLevel {
+        /// Below 0.4.
+        #[default]
+        Low = "low",
+        /// From 0.4.
+        Medium = "medium",
+        /// From 0.7.
+        High = "high",
+        /// From 0.9.
+        Critical = "critical",
     }
 }
 
-/// What a call is taken for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum Classification {
-    /// Nothing was found, or little.
-    #[default]
-    Safe,
-    /// Worth a flag.
-    Suspicious,
-    /// Worth a block.
-    Malicious,
-}
-
-impl Classification {
-    /// The word that stands in the audit trail.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Safe => "Safe",
-            Self::Suspicious => "Suspicious",
-            Self::Malicious => "Malicious",
-        }
+words! {
+    /// What a call is taken for.
+    #[derive(Default)]
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+    pub enum Classification {
+        /// Nothing was found, or little.
+        #[default]
+        Safe = "Safe",
+        /// Worth a flag.
+        Suspicious = "Suspicious",
+        /// Worth a block.
+        Malicious = "Malicious",
     }
 }
 

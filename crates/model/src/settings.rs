@@ -7,7 +7,7 @@ mod read;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, RiskScore, Tool, fields::list, scope_covers};
+use crate::{AgentId, RiskScore, Tool, fields::list, scope_covers, words::words};
 
 /// What an organisation has set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,35 +79,18 @@ pub struct RuleMode {
     pub mode: Mode,
 }
 
-/// How a rule counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// Its findings decide.
-    #[default]
-    Enforce,
-    /// Its findings decide nothing; what they would have decided is reported.
-    Monitor,
-    /// It finds nothing.
-    Off,
-}
-
-impl Mode {
-    /// The word in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Enforce => "enforce",
-            Self::Monitor => "monitor",
-            Self::Off => "off",
-        }
-    }
-
-    /// The mode of that word.
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Enforce, Self::Monitor, Self::Off]
-            .into_iter()
-            .find(|mode| mode.as_str() == word)
+words! {
+    /// How a rule counts.
+    #[derive(Default)]
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(rename_all = "lowercase"))]
+    pub enum Mode {
+        /// Its findings decide.
+        #[default]
+        Enforce = "enforce",
+        /// Its findings decide nothing; what they would have decided is reported.
+        Monitor = "monitor",
+        /// It finds nothing.
+        Off = "off",
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::words;
+
 /// A tool of the catalogue as the bundle carries it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,64 +35,30 @@ impl Tool {
     }
 }
 
-/// The kind of a tool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum ToolCategory {
-    /// Runs SQL or another query language that the agent writes.
-    Database,
-    /// Runs commands that the agent writes.
-    Shell,
-    /// Runs code that the agent writes.
-    Code,
-    /// Reads or writes files by path.
-    File,
-    /// Fetches URLs.
-    Http,
-    /// Sends messages to people.
-    Message,
-    /// Pays or refunds.
-    Payment,
-    /// Searches text.
-    Search,
-    /// Anything else.
-    #[default]
-    Other,
-}
-
-impl ToolCategory {
-    /// Every category.
-    pub const ALL: [Self; 9] = [
-        Self::Database,
-        Self::Shell,
-        Self::Code,
-        Self::File,
-        Self::Http,
-        Self::Message,
-        Self::Payment,
-        Self::Search,
-        Self::Other,
-    ];
-
-    /// The word that stands in the catalogue.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Database => "database",
-            Self::Shell => "shell",
-            Self::Code => "code",
-            Self::File => "file",
-            Self::Http => "http",
-            Self::Message => "message",
-            Self::Payment => "payment",
-            Self::Search => "search",
-            Self::Other => "other",
-        }
-    }
-
-    /// The category of that word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|c| c.as_str() == word)
+words! {
+    /// The kind of a tool.
+    #[derive(Default)]
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(rename_all = "lowercase"))]
+    pub enum ToolCategory {
+        /// Runs SQL or another query language that the agent writes.
+        Database = "database",
+        /// Runs commands that the agent writes.
+        Shell = "shell",
+        /// Runs code that the agent writes.
+        Code = "code",
+        /// Reads or writes files by path.
+        File = "file",
+        /// Fetches URLs.
+        Http = "http",
+        /// Sends messages to people.
+        Message = "message",
+        /// Pays or refunds.
+        Payment = "payment",
+        /// Searches text.
+        Search = "search",
+        /// Anything else.
+        #[default]
+        Other = "other",
     }
 }
 

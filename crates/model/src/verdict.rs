@@ -1,6 +1,6 @@
 //! What is to happen to a call.
 
-use serde::{Deserialize, Serialize};
+use crate::words::words;
 
 /// The decision on one tool call, text or answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,27 +29,18 @@ impl Verdict {
     }
 }
 
-/// The decision as the audit trail words it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum PolicyAction {
-    /// The call may go on.
-    #[default]
-    Allow,
-    /// The call may go on and is marked.
-    Flag,
-    /// The call is stopped.
-    Deny,
-}
-
-impl PolicyAction {
-    /// The word that stands in the audit trail.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Allow => "Allow",
-            Self::Flag => "Flag",
-            Self::Deny => "Deny",
-        }
+words! {
+    /// The decision as the audit trail words it.
+    #[derive(Default)]
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+    pub enum PolicyAction {
+        /// The call may go on.
+        #[default]
+        Allow = "Allow",
+        /// The call may go on and is marked.
+        Flag = "Flag",
+        /// The call is stopped.
+        Deny = "Deny",
     }
 }
 

@@ -10,11 +10,9 @@
 
 use std::{
     error::Error,
-    fs,
     hint::black_box,
     io::{self, BufRead},
-    sync::LazyLock,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use clampd_detect::{Detector, Findings, Leaf, Place};
@@ -56,13 +54,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What this process has had of a processor; a clock where the system does not say, which is what
-/// the process had of one where `tests/bench/wasi.mjs` runs it.
+/// What this process has had of a processor.
+#[cfg(not(target_family = "wasm"))]
 fn now() -> Duration {
-    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
-    let stat = fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
-    let nanos = stat.split(' ').next().and_then(|field| field.parse().ok());
-    nanos.map_or_else(|| BEGUN.elapsed(), Duration::from_nanos)
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(now).unwrap_or_default()
+}
+
+/// A clock, which is what the process has had of a processor where `tests/bench/wasi.mjs` runs it.
+#[cfg(target_family = "wasm")]
+fn now() -> Duration {
+    static BEGUN: std::sync::LazyLock<std::time::Instant> =
+        std::sync::LazyLock::new(std::time::Instant::now);
+    BEGUN.elapsed()
 }
 
 /// The seconds that one scan takes.

@@ -20,6 +20,16 @@ pub fn next(text: &[u8], from: usize) -> Option<Range<usize>> {
     }
 }
 
+/// Where `byte` stands twice in a row, at `from` or behind.
+pub fn next_pair(text: &[u8], from: usize, byte: u8) -> Option<usize> {
+    let rest = text.get(from..)?;
+    let pairs = rest.iter().zip(rest.get(1..)?);
+    let at = pairs
+        .into_iter()
+        .position(|(a, b)| *a == byte && *b == byte)?;
+    Some(from + at)
+}
+
 fn in_run(byte: u8) -> bool {
     // One place of a table is asked, since every other byte of a text is.
     IN_RUN.get(usize::from(byte)).copied().unwrap_or(false)
@@ -44,7 +54,7 @@ static IN_RUN: [bool; 256] = {
 
 #[cfg(test)]
 mod tests {
-    use super::next;
+    use super::{next, next_pair};
 
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -60,5 +70,17 @@ mod tests {
             }
         }
         assert_eq!(next(b"ten-bytes1 ten-bytes1", 0), None);
+    }
+
+    #[test]
+    fn a_pair_is_two_of_a_byte_in_a_row() {
+        let found = |text: &str, from| next_pair(text.as_bytes(), from, b'/');
+        assert_eq!(found("a//b", 0), Some(1));
+        assert_eq!(found("a//b", 2), None);
+        assert_eq!(found("///", 1), Some(1));
+        assert_eq!(found("/ /", 0), None);
+        assert_eq!(found("", 0), None);
+        assert_eq!(found("/", 1), None);
+        assert_eq!(found("//", 9), None);
     }
 }

@@ -7,6 +7,9 @@ use crate::fold::is_invisible;
 /// The text without invisible characters and with full-width letters, digits and signs as plain
 /// ones, case kept; `None` where no letter, digit or sign of an encoding was hidden so.
 pub(super) fn bare(text: &str) -> Option<String> {
+    if !hides(text) {
+        return None;
+    }
     let mut hidden = false;
     let mut out = String::with_capacity(text.len());
     let mut after_ascii = false;
@@ -23,6 +26,17 @@ pub(super) fn bare(text: &str) -> Option<String> {
         out.push(plain);
     }
     hidden.then_some(out)
+}
+
+/// Whether a character stands in the text that is left out or narrowed. All of these begin with
+/// one of few bytes in UTF-8, so that most texts are only looked at for those.
+fn hides(text: &str) -> bool {
+    text.bytes().enumerate().any(|(at, byte)| {
+        matches!(byte, 0xc2 | 0xcd | 0xd8 | 0xe1..=0xe3 | 0xef | 0xf3) && {
+            let c = text.get(at..).and_then(|rest| rest.chars().next());
+            c.is_some_and(|c| is_invisible(c) || narrow(c) != c)
+        }
+    })
 }
 
 /// A full-width character as a plain one.

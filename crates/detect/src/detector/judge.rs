@@ -119,7 +119,7 @@ impl<'d> Judge<'d> {
         let bytes = text.as_bytes();
         self.index
             .gates
-            .find(bytes, 0..bytes.len(), |word, start, end| {
+            .find(bytes, 0..bytes.len(), &mut |word, start, end| {
                 let Some(uses) = self.index.gate(word) else {
                     return;
                 };

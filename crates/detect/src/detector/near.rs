@@ -83,7 +83,7 @@ pub(super) fn around(
         judge.index.nears.find(
             text.as_bytes(),
             span.start as usize..span.end as usize,
-            |word, start, end| {
+            &mut |word, start, end| {
                 if !begins_word(text, start) {
                     return;
                 }

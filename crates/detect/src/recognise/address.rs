@@ -6,15 +6,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use clampd_sweep::{Survey, Traits};
 
+use clampd_sweep::runs;
+
 use super::{Signal, Signals};
 
 /// Notes every URL in folded text whose host is an address that no outside service has.
 pub(super) fn recognise(text: &str, signals: &mut Signals) {
     let mut from = 0;
-    while let Some(at) = text.get(from..).and_then(|rest| rest.find("//")) {
-        let authority_at = from + at + 2;
+    while let Some(at) = runs::next_pair(text.as_bytes(), from, b'/') {
+        let authority_at = at + 2;
         let rest = text.get(authority_at..).unwrap_or_default();
-        let before = (from + at)
+        let before = at
             .checked_sub(1)
             .and_then(|before| text.as_bytes().get(before));
         let begins = before.is_none_or(|b| {
@@ -24,11 +26,11 @@ pub(super) fn recognise(text: &str, signals: &mut Signals) {
             )
         });
         if let Some(signal) = judge(host(rest), has_user(rest)).filter(|_| begins) {
-            signals.put(signal, from + at);
+            signals.put(signal, at);
         }
-        let authority_before = text.get(..from + at).unwrap_or_default();
+        let authority_before = text.get(..at).unwrap_or_default();
         if begins && is_odd(authority_before, rest) {
-            signals.put(Signal::OddUrl, from + at);
+            signals.put(Signal::OddUrl, at);
         }
         from = authority_at;
     }

@@ -2,7 +2,7 @@
 //! OWASP XSS filter evasion). It reads what a lenient browser reads, also where a tag is only
 //! begun.
 
-use crate::effort::Effort;
+use crate::{effort::Effort, limits::TAG_COST_BYTES};
 
 use super::{Signal, Signals};
 
@@ -12,7 +12,7 @@ pub(super) fn recognise(text: &str, signals: &mut Signals, effort: &Effort) {
     let starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'<');
     for (start, _) in starts {
         let rest = bytes.get(start + 1..).unwrap_or_default();
-        if !effort.spend(tag(rest, start, signals)) {
+        if !effort.spend(tag(rest, start, signals).saturating_add(TAG_COST_BYTES)) {
             break;
         }
     }

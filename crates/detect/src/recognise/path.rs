@@ -1,6 +1,8 @@
 //! Paths that climb out of their directory (CWE-22), and texts that are nothing but a path into
 //! the system's own directories (CWE-73; Filesystem Hierarchy Standard 3.0).
 
+use clampd_sweep::runs;
+
 use super::{Signal, Signals};
 
 /// Notes each run of two or more `../` (or `..\`, `....//`, `..;/`) in folded text.
@@ -13,8 +15,7 @@ pub(super) fn recognise(text: &str, signals: &mut Signals) {
         signals.put(Signal::PathClimb, 0);
     }
     let mut from = 0;
-    while let Some(at) = text.get(from..).and_then(|rest| rest.find("..")) {
-        let start = from + at;
+    while let Some(start) = runs::next_pair(text.as_bytes(), from, b'.') {
         let rest = text.as_bytes().get(start..).unwrap_or_default();
         let (steps, length) = climb(rest);
         if steps >= 2 {

@@ -2,8 +2,10 @@
 //! `Authorization: Bearer …`. Shape of the assignment after detect-secrets' keyword detector and
 //! gitleaks' generic rule; what is no secret is told by placeholders, length and mixture.
 
-/// What looking at one value costs, in bytes looked at again.
-pub(super) const VALUE_COST_BYTES: usize = 16;
+/// What finding one value costs, in bytes looked at again; judging it costs its bytes once more.
+pub(super) const VALUE_COST_BYTES: usize = 128;
+/// The longest rest of a name behind the word that it is known by.
+const NAME_BYTES_MAX: usize = 32;
 /// Bytes of a value that are looked at.
 const VALUE_BYTES_MAX: usize = 256;
 /// The shortest value that counts.
@@ -13,20 +15,20 @@ const LONG_VALUE_BYTES: usize = 20;
 /// Bits a byte, over lower-case text, that words of a language stay below at such lengths.
 const LONG_VALUE_ENTROPY: f64 = 3.6;
 
-/// Whether what follows the name that ends at `end` is an assignment of a secret value.
-pub(super) fn is_assigned(text: &str, end: usize) -> bool {
+/// The value that is assigned to the name that ends at `end`.
+pub(super) fn assigned(text: &str, end: usize) -> Option<&str> {
     let rest = text.get(end..).unwrap_or_default();
     let name_end = rest
-        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')))
+        .bytes()
+        .take(NAME_BYTES_MAX + 1)
+        .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')))
         .unwrap_or(rest.len());
-    if name_end > 32 {
-        return false;
+    if name_end > NAME_BYTES_MAX {
+        return None;
     }
     let rest = rest.get(name_end..).unwrap_or_default();
     let rest = rest.trim_start_matches([' ', '"', '\'', '`', ']', ')']);
-    let Some(rest) = strip_operator(rest) else {
-        return false;
-    };
+    let rest = strip_operator(rest)?;
     let rest = rest.trim_start_matches([' ', '"', '\'', '`', '(', '{']);
     let scheme = ["bearer ", "basic ", "token ", "apikey ", "key "];
     let rest = scheme
@@ -35,9 +37,10 @@ pub(super) fn is_assigned(text: &str, end: usize) -> bool {
         .unwrap_or(rest);
     let rest = floor(rest, VALUE_BYTES_MAX);
     let value_end = rest
-        .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>' | ',' | ';'))
+        .bytes()
+        .position(|b| b.is_ascii_whitespace() || b"\"'`<>,;".contains(&b))
         .unwrap_or(rest.len());
-    rest.get(..value_end).is_some_and(is_secret)
+    rest.get(..value_end)
 }
 
 /// The beginning of a text, at most so many bytes long.
@@ -86,9 +89,13 @@ pub(super) fn is_secret(value: &str) -> bool {
         "self.",
         "this.",
     ];
-    if value.len() < VALUE_BYTES_MIN || PLACEHOLDERS.iter().any(|p| value.contains(p)) {
-        return false;
-    }
+    value.len() >= VALUE_BYTES_MIN
+        && is_mixed(value)
+        && !PLACEHOLDERS.iter().any(|p| value.contains(p))
+}
+
+/// Whether letters and digits stand together as they do in no word.
+fn is_mixed(value: &str) -> bool {
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let letters = value.bytes().filter(u8::is_ascii_lowercase).count();
     let others = value.len() - digits - letters;
@@ -127,7 +134,7 @@ fn entropy(value: &str) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::is_assigned;
+    use super::{assigned, is_secret};
 
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -137,7 +144,11 @@ mod tests {
             .iter()
             .find_map(|name| text.find(name).map(|at| at + name.len()))
             .unwrap();
-        assert_eq!(is_assigned(text, end), expected, "{text}");
+        assert_eq!(
+            assigned(text, end).is_some_and(is_secret),
+            expected,
+            "{text}"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Shell commands smuggled into values: a separator or a substitution, then a command (POSIX
 //! Shell Command Language sections 2.9 and 2.6.3; cmd.exe and PowerShell likewise).
 
-use crate::effort::Effort;
+use crate::{effort::Effort, limits::COMMAND_COST_BYTES};
 
 use super::{Signal, Signals};
 
@@ -173,7 +173,7 @@ impl<'t> Commands<'t> {
         let quoted = text.trim_start_matches(['"', '\'']);
         let length = quoted.bytes().position(|b| !in_command(b));
         let length = length.unwrap_or(quoted.len());
-        if !effort.spend(length) {
+        if !effort.spend(length.saturating_add(COMMAND_COST_BYTES)) {
             return false;
         }
         let Some((word, rest)) = quoted.split_at_checked(length) else {

@@ -49,7 +49,8 @@ pub(super) fn recognise_value(text: &str, signals: &mut Signals, effort: &Effort
 /// The tokens that a text begins with, and how many bytes they are.
 fn first_tokens(text: &str) -> (Vec<Token<'_>>, usize) {
     let mut tokens = tokens(text);
-    let read = tokens.by_ref().take(TOKENS_AFTER_CONNECTIVE).collect();
+    let mut read = Vec::with_capacity(TOKENS_AFTER_CONNECTIVE);
+    read.extend(tokens.by_ref().take(TOKENS_AFTER_CONNECTIVE));
     (read, text.len() - tokens.rest().len())
 }
 
@@ -142,10 +143,13 @@ fn is_condition(read: &[Token<'_>], follows: bool) -> bool {
 
 /// The tokens without parentheses and negations.
 fn bare<'t>(read: &[Token<'t>]) -> Vec<Token<'t>> {
-    let kept = read
-        .iter()
-        .filter(|token| !(matches!(token, Token::Open | Token::Close) || token.is_word("not")));
-    kept.copied().collect()
+    let mut kept = Vec::with_capacity(read.len());
+    kept.extend(
+        read.iter()
+            .copied()
+            .filter(|token| !(matches!(token, Token::Open | Token::Close) || token.is_word("not"))),
+    );
+    kept
 }
 
 fn same_kind(a: &Token<'_>, b: &Token<'_>) -> bool {
