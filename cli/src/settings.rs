@@ -7,7 +7,10 @@ mod show;
 
 use std::path::PathBuf;
 
-use clampd_model::{AgentId, Exemption, Mode, RiskScore, RuleMode, Settings, Thresholds};
+use clampd_model::{
+    AgentId, Exemption, Mode, ResponseAction, ResponseHandling, ResponseKind, RiskScore, RuleMode,
+    Settings, Thresholds,
+};
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::{
@@ -28,7 +31,7 @@ const SETTINGS_BYTES_MAX: u64 = 256 * 1024;
 /// What `settings` can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SettingsVerb {
-    /// Show thresholds, modes and exemptions
+    /// Show thresholds, modes, exemptions and what is done with answers
     Show,
     /// Set the thresholds for everything, or all settings from a file
     Set(SetArguments),
@@ -38,6 +41,8 @@ pub(crate) enum SettingsVerb {
     Mode(ModeArguments),
     /// Exempt an agent, a tool or a scope from a rule or a category
     Exempt(ExemptArguments),
+    /// Have answers blocked, masked or flagged by what is found in them
+    Response(ResponseArguments),
 }
 
 /// Thresholds for everything, or everything.
@@ -135,6 +140,49 @@ pub(crate) struct ExemptArguments {
     remove: bool,
 }
 
+/// What is done with answers.
+#[derive(Debug, Args)]
+pub(crate) struct ResponseArguments {
+    /// What is found
+    kind: KindWord,
+    /// What is done
+    #[arg(required_unless_present = "remove")]
+    action: Option<ActionWord>,
+    /// For answers to this agent
+    #[arg(long, value_name = "ID", value_parser = agent_id)]
+    agent: Option<AgentId>,
+    /// For answers of this tool
+    #[arg(long, value_name = "NAME")]
+    tool: Option<String>,
+    /// Have the entries apply that are less specific, and then the thresholds
+    #[arg(long, conflicts_with = "action")]
+    remove: bool,
+}
+
+/// What can be found in an answer.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum KindWord {
+    /// Personal data
+    Pii,
+    /// Secrets
+    Secret,
+    /// Orders to the agent and everything else that rules find in answers
+    Poisoned,
+    /// More than the agent's boundaries let it have
+    Anomaly,
+}
+
+/// What is done with an answer.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ActionWord {
+    /// It is stopped
+    Block,
+    /// What was found is masked and the rest goes on (`pii` and `secret`)
+    Redact,
+    /// It goes on, and the audit trail says what is in it
+    Flag,
+}
+
 fn agent_id(text: &str) -> Result<AgentId, String> {
     AgentId::parse(text).map_err(|error| error.to_string())
 }
@@ -155,6 +203,7 @@ pub(crate) fn run(
         SettingsVerb::Threshold(arguments) => change(&control_plane, |s| arguments.apply(s))?,
         SettingsVerb::Mode(arguments) => change(&control_plane, |s| arguments.apply(s))?,
         SettingsVerb::Exempt(arguments) => change(&control_plane, |s| arguments.apply(s))?,
+        SettingsVerb::Response(arguments) => change(&control_plane, |s| arguments.apply(s))?,
     };
     if global.json {
         out.json_line(&settings)?;
@@ -266,6 +315,34 @@ impl ExemptArguments {
             return known.map(|_| ()).ok_or_else(nothing_there);
         }
         settings.exemptions.push(entry);
+        Ok(())
+    }
+}
+
+impl ResponseArguments {
+    fn apply(&self, settings: &mut Settings) -> Result<(), CliError> {
+        let kind = match self.kind {
+            KindWord::Pii => ResponseKind::Pii,
+            KindWord::Secret => ResponseKind::Secret,
+            KindWord::Poisoned => ResponseKind::Poisoned,
+            KindWord::Anomaly => ResponseKind::Anomaly,
+        };
+        let same = |known: &ResponseHandling| {
+            (known.kind, &known.agent, &known.tool) == (kind, &self.agent, &self.tool)
+        };
+        let known = take(&mut settings.responses, same);
+        let action = match self.action {
+            None => return known.map(|_| ()).ok_or_else(nothing_there),
+            Some(ActionWord::Block) => ResponseAction::Block,
+            Some(ActionWord::Redact) => ResponseAction::Redact,
+            Some(ActionWord::Flag) => ResponseAction::Flag,
+        };
+        settings.responses.push(ResponseHandling {
+            agent: self.agent.clone(),
+            tool: self.tool.clone(),
+            kind,
+            action,
+        });
         Ok(())
     }
 }

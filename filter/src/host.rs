@@ -99,14 +99,27 @@ pub(crate) fn response_body(bytes: usize) -> Vec<u8> {
     body.ok().flatten().unwrap_or_default()
 }
 
+/// Headers that would tell something of a body that was replaced, or of its parts.
+const OF_THE_BODY: [&str; 5] = [
+    "etag",
+    "digest",
+    "content-digest",
+    "repr-digest",
+    "content-md5",
+];
+
 /// Puts an answer in the place of a held one of `bytes`. Its headers must not have been released.
 pub(crate) fn replace_response(bytes: usize, reply: &Reply) {
+    for name in OF_THE_BODY {
+        let removed = hostcalls::remove_map_value(MapType::HttpResponseHeaders, name);
+        log_failure("remove a header", removed);
+    }
     let (status, length) = (reply.status.to_string(), reply.body.len().to_string());
-    for (name, value) in [
+    let own = reply.headers.iter().map(|(n, v)| (*n, v.as_str()));
+    for (name, value) in own.chain([
         (":status", status.as_str()),
         ("content-length", length.as_str()),
-        ("content-type", "application/json"),
-    ] {
+    ]) {
         let set = hostcalls::set_map_value(MapType::HttpResponseHeaders, name, Some(value));
         log_failure("set a header", set);
     }

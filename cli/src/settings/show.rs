@@ -57,6 +57,18 @@ pub(super) fn show(settings: &Settings, out: &mut Output) -> Result<(), CliError
         }
         table.write(out)?;
     }
+    if !settings.responses.is_empty() {
+        let mut table = Table::new(&["In answers", "Agent", "Tool", "Action"]);
+        for entry in &settings.responses {
+            table.row([
+                entry.kind.as_str().to_owned(),
+                name(entry.agent.as_ref().map(AgentId::as_str)),
+                name(entry.tool.as_deref()),
+                entry.action.as_str().to_owned(),
+            ]);
+        }
+        table.write(out)?;
+    }
     Ok(())
 }
 

@@ -11,7 +11,8 @@ use axum::{
     http::{HeaderMap, HeaderName, header},
 };
 use clampd_model::{
-    Exemption, Jwks, RiskScore, RuleMode, SETTINGS_ENTRIES_MAX, Settings, Thresholds,
+    Exemption, Jwks, ResponseHandling, RiskScore, RuleMode, SETTINGS_ENTRIES_MAX, Settings,
+    Thresholds,
 };
 use serde::Serialize;
 
@@ -153,7 +154,10 @@ fn check(settings: &Settings) -> Result<(), ApiError> {
     demand(ordered, "flag_at", "must not be above `block_at`")?;
     each("thresholds", &settings.thresholds, threshold)?;
     each("modes", &settings.modes, mode)?;
-    each("exemptions", &settings.exemptions, exemption)
+    each("exemptions", &settings.exemptions, exemption)?;
+    each("responses", &settings.responses, |_, entry| {
+        Ok(response(entry))
+    })
 }
 
 /// Checks a list's entries by their fields' names; no two may say what they say of the same.
@@ -204,6 +208,13 @@ fn threshold(field: &str, entry: &Thresholds) -> Result<Names, ApiError> {
         None,
         None,
     ])
+}
+
+/// What an entry speaks of; that its action fits its kind was seen when it was read.
+fn response(entry: &ResponseHandling) -> Names {
+    let agent = entry.agent.as_ref().map(ToString::to_string);
+    let kind = entry.kind.as_str().to_owned();
+    [agent, entry.tool.clone(), Some(kind), None, None]
 }
 
 fn mode(field: &str, entry: &RuleMode) -> Result<Names, ApiError> {

@@ -58,7 +58,8 @@ pub(super) fn name_tool(
     let settings = read_settings(connection, org_id)?;
     let of_thresholds = settings.thresholds.iter().map(|entry| &entry.tool);
     let of_exemptions = settings.exemptions.iter().map(|entry| &entry.tool);
-    let mut tools = of_thresholds.chain(of_exemptions);
+    let of_responses = settings.responses.iter().map(|entry| &entry.tool);
+    let mut tools = of_thresholds.chain(of_exemptions).chain(of_responses);
     Ok(tools.any(|named| named.as_deref() == Some(tool)))
 }
 
@@ -120,7 +121,11 @@ fn unknown_name(
     let of_exemptions = settings.exemptions.iter().enumerate();
     let of_exemptions =
         of_exemptions.map(|(at, entry)| (format!("exemptions[{at}]"), &entry.agent, &entry.tool));
-    for (entry, agent, tool) in of_thresholds.chain(of_exemptions) {
+    let of_responses = settings.responses.iter().enumerate();
+    let of_responses =
+        of_responses.map(|(at, entry)| (format!("responses[{at}]"), &entry.agent, &entry.tool));
+    let named = of_thresholds.chain(of_exemptions).chain(of_responses);
+    for (entry, agent, tool) in named {
         let agent = agent.as_ref().map(|agent| agent.as_str());
         for (field, name, sql) in [
             (

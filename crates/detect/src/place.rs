@@ -134,13 +134,15 @@ impl Place<'_> {
 
 impl Leaf<'_> {
     /// The kind of tool in whose own language the leaf is written, if in any: that of the tool
-    /// that is called, or payment where the parameter's name asks for a card or an account.
+    /// that is called, or payment where a parameter's name asks for a card or an account. What an
+    /// answer is named says nothing of whether it may be told.
     pub(crate) fn own_language(&self, place: &Place<'_>) -> Option<ToolCategory> {
         let kind = place.kind();
         if self.is_own_language(kind) {
             return Some(kind);
         }
-        has_word(self.name, PAYMENT_LEAVES).then_some(ToolCategory::Payment)
+        let is_asked_for = place.surface == Surface::Params && has_word(self.name, PAYMENT_LEAVES);
+        is_asked_for.then_some(ToolCategory::Payment)
     }
 
     /// Whether the leaf is written in the own language of a tool of this kind: the query of a
@@ -208,6 +210,25 @@ mod tests {
                 category: ToolCategory::Other,
             };
             assert_eq!(place.kind(), kind, "{tool}");
+        }
+    }
+
+    #[test]
+    fn a_card_is_asked_for_by_a_parameter_and_never_by_an_answer() {
+        for (surface, own) in [
+            (Surface::Params, Some(ToolCategory::Payment)),
+            (Surface::Response, None),
+        ] {
+            let place = Place {
+                surface,
+                tool: "crm.lookup",
+                category: ToolCategory::Other,
+            };
+            let leaf = Leaf {
+                name: "card_number",
+                text: "",
+            };
+            assert_eq!(leaf.own_language(&place), own, "{surface:?}");
         }
     }
 

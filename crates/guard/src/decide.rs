@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use clampd_detect::Findings;
-use clampd_model::{Classification, Decodings, Finding, RiskScore, Settings, Subject, Verdict};
+use clampd_detect::{Findings, SCAN_LIMIT_CATEGORY};
+use clampd_model::{
+    Classification, Decodings, Finding, Mode, ResponseAction, ResponseKind, RiskScore, Settings,
+    Subject, Verdict,
+};
 
 use crate::{
     ErrorCode, Refusal, Snapshot,
@@ -14,6 +17,10 @@ use crate::{
 
 /// The label of a call of a tool that the agent has not asked for before.
 const FIRST_TIME_TOOL: &str = "first-time-tool";
+
+/// What the marks begin with of what is in an answer all the same, and of what was masked in it.
+const FLAGGED: &str = "flagged:";
+const REDACTED: &str = "redacted:";
 
 /// A decision and how it came about.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +36,7 @@ pub struct Decision {
     /// Their categories, and `first-time-tool`.
     pub labels: Vec<String>,
     /// What matched and does not count: `exempted:RULE`, `monitored:RULE`, `would_block`,
-    /// `would_flag`.
+    /// `would_flag`; what an answer holds all the same or held: `flagged:RULE`, `redacted:RULE`.
     pub marks: Vec<String>,
     /// The decodings that were needed.
     pub encodings: Vec<String>,
@@ -49,12 +56,74 @@ pub struct Decision {
 
 /// Judges a text that is no tool call, by its findings and the settings alone.
 pub fn judge_text(settings: &Settings, subject: &Subject<'_>, findings: &Findings) -> Decision {
-    let weighed = Weighed::of(settings, subject, findings);
+    judge_but(settings, subject, findings, &|_| false)
+}
+
+fn judge_but(
+    settings: &Settings,
+    subject: &Subject<'_>,
+    findings: &Findings,
+    is_left_out: &dyn Fn(&Finding) -> bool,
+) -> Decision {
+    let weighed = Weighed::of(settings, subject, findings, is_left_out);
     let decision = assess(&weighed);
     if weighed.verdict == Verdict::Deny {
         by_risk(decision, &weighed)
     } else {
         decision
+    }
+}
+
+/// What the settings say is done with an answer for a finding in it. A text that was not read to
+/// its end is no matter of theirs.
+pub(crate) fn handling(
+    settings: &Settings,
+    subject: &Subject<'_>,
+    finding: &Finding,
+) -> Option<ResponseAction> {
+    let (rule, category) = (&finding.rule_id, &finding.category);
+    let kind = ResponseKind::of_category(category);
+    let action = settings.response_action(subject, kind)?;
+    let counts = settings.mode(rule, category) == Mode::Enforce
+        && !settings.exempts(subject, rule, category);
+    (counts && category != SCAN_LIMIT_CATEGORY).then_some(action)
+}
+
+/// Judges an answer by what is found in it; `before` is what was found before it was masked, if it
+/// was. What must not be there and could not be masked stops it.
+pub(crate) fn judge_answer(
+    settings: &Settings,
+    subject: &Subject<'_>,
+    findings: &Findings,
+    before: Option<&Findings>,
+) -> Decision {
+    let handling = |finding: &Finding| handling(settings, subject, finding);
+    let is_handled = |finding: &Finding| handling(finding).is_some();
+    let mut decision = judge_but(settings, subject, findings, &is_handled);
+    let mut worst: Option<&Finding> = None;
+    for finding in &findings.findings {
+        match handling(finding) {
+            None => {}
+            Some(ResponseAction::Flag) => decision.add_found(FLAGGED, finding),
+            Some(ResponseAction::Block | ResponseAction::Redact) => {
+                decision.add_found("", finding);
+                if worst.is_none_or(|worst| finding.severity > worst.severity) {
+                    worst = Some(finding);
+                }
+            }
+        }
+    }
+    for finding in before.into_iter().flat_map(|before| &before.findings) {
+        if handling(finding) == Some(ResponseAction::Redact) {
+            decision.add_found(REDACTED, finding);
+        }
+    }
+    match worst {
+        Some(worst) => {
+            let words = category_words(&worst.category);
+            decision.deny(&worst.rule_id, words, Help::Rephrase)
+        }
+        None => decision,
     }
 }
 
@@ -111,6 +180,15 @@ fn assess(weighed: &Weighed<'_>) -> Decision {
     }
 }
 
+/// Adds words, each once.
+pub(crate) fn add(words: &mut Vec<String>, more: &[String]) {
+    for word in more {
+        if !words.contains(word) {
+            words.push(word.clone());
+        }
+    }
+}
+
 /// The categories of findings, sorted, each once.
 fn categories(findings: &[&Finding]) -> Vec<String> {
     let mut categories = BTreeSet::new();
@@ -149,6 +227,44 @@ pub(crate) enum Help {
 }
 
 impl Decision {
+    /// Adds what was found beside and is dealt with, marked by how.
+    fn add_found(&mut self, how: &str, finding: &Finding) {
+        self.flag("the answer is dealt with as the settings say");
+        self.risk = self.risk.and(finding.severity.score());
+        add(&mut self.matched_rules, &[finding.rule_id.to_string()]);
+        add(&mut self.labels, &[finding.category.to_string()]);
+        add(&mut self.encodings, &encodings(&[finding]));
+        if !how.is_empty() {
+            add(&mut self.marks, &[format!("{how}{}", finding.rule_id)]);
+        }
+    }
+
+    fn flag(&mut self, why: &str) {
+        if self.verdict < Verdict::Flag {
+            self.verdict = Verdict::Flag;
+            self.classification = Classification::Suspicious;
+            why.clone_into(&mut self.reason);
+        }
+    }
+
+    /// Flags an answer for what is no matter of rules.
+    pub(crate) fn flag_for(&mut self, what: &str, why: &str) {
+        self.flag(why);
+        add(&mut self.marks, &[format!("{FLAGGED}{what}")]);
+    }
+
+    /// Adds what the answer to a call led to, where that is less than a denial.
+    pub(crate) fn add_answer(&mut self, answer: &Self) {
+        if answer.verdict > self.verdict {
+            self.flag(&answer.reason);
+        }
+        self.risk = self.risk.max(answer.risk);
+        add(&mut self.matched_rules, &answer.matched_rules);
+        add(&mut self.labels, &answer.labels);
+        add(&mut self.encodings, &answer.encodings);
+        add(&mut self.marks, &answer.marks);
+    }
+
     pub(crate) fn deny(self, rule_id: &str, why: String, help: Help) -> Self {
         let (kind, explanation, confidence) = match help {
             Help::Rephrase => (

@@ -2,15 +2,11 @@
 
 use serde_json::Value;
 
-use clampd_model::{Action, ObservedResponse, Tool};
+use clampd_model::{ObservedResponse, Tool};
 
 use crate::{
     Answer, Callout, Config, Decision, ErrorCode, Guard, Micros, Refusal, Snapshot,
-    consult::Asked,
-    decide::{judge_text, stop_encoded},
-    json::parse_strict,
-    record,
-    tool_call::JudgedCall,
+    decide::stop_encoded, json::parse_strict, record, tool_call::JudgedCall,
 };
 
 /// A place that a call may be forwarded to.
@@ -136,22 +132,25 @@ impl Guard {
         if answer.is_encoded {
             return Ok((Value::Null, Some(stop_encoded(call.decision.clone()))));
         }
-        let response = read_answer(answer);
-        let findings = self.find_in_response(snapshot, Some(&call.tool), &response)?;
-        call.event.response = Some(ObservedResponse {
+        let value = read_answer(answer);
+        let said = (answer.body.as_slice(), value);
+        let inspected = self.inspect_value(snapshot, &call.admitted, Some(&call.tool), said)?;
+        let mut response = ObservedResponse {
             status: answer.status,
             bytes: answer.body.len() as u64,
-            records: records_in(&response),
-            pii: record::sensitive_counts(&findings),
             latency_us: now.saturating_sub(sent_at),
-        });
-        let subject = call.admitted.caller.subject(Some(&call.tool));
-        let decision = judge_text(snapshot.settings(), &subject, &findings);
-        let asked = Asked::about(Action::Respond, &call.admitted, &call.tool);
-        let decision = asked.of_policies(snapshot, decision);
-        record::mark(&mut call.event, &decision.marks);
-        let stopped = !decision.verdict.lets_pass();
-        Ok((response, stopped.then_some(decision)))
+            ..ObservedResponse::default()
+        };
+        inspected.note(&mut response);
+        let decision = inspected.decision;
+        let mut event = std::mem::take(&mut call.event);
+        event.response = Some(response);
+        call.event = record::with_answer(event, &decision);
+        if !decision.verdict.lets_pass() {
+            return Ok((Value::Null, Some(decision)));
+        }
+        call.decision.add_answer(&decision);
+        Ok((inspected.value, None))
     }
 }
 
@@ -162,20 +161,6 @@ fn read_answer(answer: &Answer) -> Value {
     }
     parse_strict(&answer.body)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&answer.body).into_owned()))
-}
-
-/// How many records an answer holds, where that can be told: the length of the answer, or of its
-/// one list.
-fn records_in(response: &Value) -> Option<u64> {
-    let list = match response {
-        Value::Array(items) => Some(items),
-        Value::Object(fields) => {
-            let mut lists = fields.values().filter_map(Value::as_array);
-            lists.next().filter(|_| lists.next().is_none())
-        }
-        _ => None,
-    };
-    list.map(|items| items.len() as u64)
 }
 
 /// The characters of RFC 3986 that need no second look: no backslash, no control, no space, no

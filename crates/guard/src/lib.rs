@@ -19,8 +19,10 @@ mod forward;
 #[doc(hidden)]
 pub mod fuzzing;
 mod identity;
+mod inspection;
 mod json;
 mod leaves;
+mod masking;
 mod mcp;
 mod mcp_answer;
 mod memory;

@@ -30,6 +30,13 @@ pub(crate) enum Ruling {
     Refuse(Refusal),
 }
 
+/// What comes of an answer that is no list.
+enum Judged {
+    /// It goes on; masked where there are bytes for it.
+    Passes(Option<Vec<u8>>),
+    Stopped(Box<Decision>),
+}
+
 /// The most tools of one list that are looked at.
 const TOOLS_MAX: usize = 2_000;
 
@@ -56,11 +63,14 @@ impl Guard {
             },
         };
         // Lists are looked at tool by tool, so they are taken out of what is looked at whole.
-        let mut lists = lists_in(&mut value).map(std::mem::take).collect::<Vec<_>>();
-        match self.judge_answer(snapshot, watching, &value) {
-            Ok(Some(decision)) => return Ruling::Deny(Box::new(decision)),
+        let mut lists = taken_lists(&mut value);
+        let masked = match self.judge_answer(snapshot, watching, (body, &mut value)) {
+            Ok(Judged::Passes(masked)) => masked,
+            Ok(Judged::Stopped(decision)) => return Ruling::Deny(decision),
             Err(refusal) => return Ruling::Refuse(refusal),
-            Ok(None) => {}
+        };
+        if masked.is_some() {
+            lists = taken_lists(&mut value);
         }
         let before: usize = lists.iter().map(Vec::len).sum();
         for list in &mut lists {
@@ -68,7 +78,7 @@ impl Guard {
             list.retain(|tool| self.may_be_listed(snapshot, watching, tool));
         }
         if lists.iter().map(Vec::len).sum::<usize>() == before {
-            return Ruling::Pass;
+            return masked.map_or(Ruling::Pass, Ruling::Rewrite);
         }
         lists_in(&mut value)
             .zip(lists)
@@ -76,28 +86,26 @@ impl Guard {
         Ruling::Rewrite(value.to_string().into_bytes())
     }
 
-    /// The decision on an answer, where it must be stopped.
+    /// The decision on an answer; what was masked of it is no longer in `value`.
     fn judge_answer(
         &self,
         snapshot: &Snapshot,
         watching: &mut Watching,
-        value: &Value,
-    ) -> Result<Option<Decision>, Refusal> {
+        (body, value): (&[u8], &mut Value),
+    ) -> Result<Judged, Refusal> {
+        let said = (body, std::mem::take(value));
         let tool = watching.answer.tool.as_ref();
-        let findings = self.find_in_response(snapshot, tool, value)?;
-        watching.note_sensitive(&findings);
-        let subject = watching
-            .admitted
-            .caller
-            .subject(watching.answer.tool.as_ref());
-        let decision = judge_text(snapshot.settings(), &subject, &findings);
-        let decision = match &watching.answer.tool {
-            Some(tool) => Asked::about(Action::Respond, &watching.admitted, tool)
-                .of_policies(snapshot, decision),
-            None => decision,
-        };
-        record::mark(&mut watching.event, &decision.marks);
-        Ok((!decision.verdict.lets_pass()).then_some(decision))
+        let inspected = self.inspect_value(snapshot, &watching.admitted, tool, said)?;
+        inspected.note(watching.event.response.get_or_insert_default());
+        *value = inspected.value;
+        let decision = inspected.decision;
+        let event = std::mem::take(&mut watching.event);
+        watching.event = record::with_answer(event, &decision);
+        Ok(if decision.verdict.lets_pass() {
+            Judged::Passes(inspected.masked)
+        } else {
+            Judged::Stopped(Box::new(decision))
+        })
     }
 
     /// Whether a caller may see a tool of a list.
@@ -126,6 +134,11 @@ impl Guard {
         record::mark(&mut watching.event, &decision.marks);
         decision.verdict.lets_pass()
     }
+}
+
+/// Takes the lists out of an answer.
+fn taken_lists(value: &mut Value) -> Vec<Vec<Value>> {
+    lists_in(value).map(std::mem::take).collect()
 }
 
 /// Every `result.tools` of one message or a batch.

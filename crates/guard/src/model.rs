@@ -14,10 +14,11 @@ use clampd_token::call_binding;
 use crate::{
     Decision, ErrorCode, Guard, Micros, Refusal, Snapshot, Step,
     consult::{Asked, prompt_tool},
-    decide::judge_text,
+    decide::{judge_answer, judge_text},
     format::{CALLS_MAX, Format, Judge, Passage, sift::sift},
     json::parse_strict,
     leaves::{Leaves, leaves_of, leaves_told},
+    masking::Masking,
     mcp::Stage,
     mcp_answer::Ruling,
     outcome::{Going, go_on, stopped},
@@ -185,9 +186,14 @@ impl Guard {
                 return Ruling::Refuse(ErrorCode::UnreadableAnswer.because(why));
             }
         };
+        let masked = match hearing.mask((body, &mut answer)) {
+            Ok(masked) => masked,
+            Err(refusal) => return Ruling::Refuse(refusal),
+        };
+        let as_told = masked.map_or(Ruling::Pass, Ruling::Rewrite);
         if format.turns(&mut answer).is_empty() {
             return match hearing.text(&answer) {
-                None => Ruling::Pass,
+                None => as_told,
                 Some(_) => {
                     let why = "the answer is withheld";
                     Ruling::Refuse(ErrorCode::ContentBlocked.because(why))
@@ -197,8 +203,39 @@ impl Guard {
         if sift(format, &mut answer, hearing) {
             Ruling::Rewrite(answer.to_string().into_bytes())
         } else {
-            Ruling::Pass
+            as_told
         }
+    }
+}
+
+impl Hearing<'_> {
+    /// Masks what a whole answer tells; what it calls is judged as calls. Gives its bytes where they
+    /// are others now.
+    fn mask(&mut self, (body, answer): (&[u8], &mut Value)) -> Result<Option<Vec<u8>>, Refusal> {
+        let subject = self.watching.admitted.caller.subject(None);
+        let masking = Masking::of(self.guard, self.snapshot, subject, body.len());
+        let Some(mut masking) = masking else {
+            return Ok(None);
+        };
+        if self.format.turns(answer).is_empty() {
+            masking.text(answer);
+        } else {
+            sift(self.format, &mut answer.clone(), &mut masking);
+        }
+        if masking.is_empty() {
+            return Ok(None);
+        }
+        let (body, value) = masking.applied(body, answer)?;
+        *answer = value;
+        let settings = self.snapshot.settings();
+        // What is left is found and counted where the texts are judged.
+        let found = std::mem::take(&mut masking.found).retain(|f| masking.is_masked(f));
+        let none = Findings::default();
+        let decision = judge_answer(settings, &subject, &none, Some(&found));
+        self.watching.note_sensitive(&found);
+        let event = std::mem::take(&mut self.watching.event);
+        self.watching.event = record::with_answer(event, &decision);
+        Ok(Some(body))
     }
 }
 
@@ -261,7 +298,8 @@ impl Judge for Hearing<'_> {
         match self.guard.find(self.snapshot, &place, &leaves_told(told)) {
             Ok(findings) => {
                 let subject = watching.admitted.caller.subject(None);
-                let decision = judge_text(self.snapshot.settings(), &subject, &findings);
+                let settings = self.snapshot.settings();
+                let decision = judge_answer(settings, &subject, &findings, None);
                 record::mark(&mut watching.event, &decision.marks);
                 let stops = !decision.verdict.lets_pass();
                 let words = stops.then(|| Stage::Answer.denied(&decision, id));

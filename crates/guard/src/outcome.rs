@@ -110,8 +110,8 @@ pub(crate) fn go_on(going: Going, now: Micros) -> Step {
         verdict,
     } = going;
     let mut headers = HeaderChanges {
-        // An answer that is encoded could not be looked at.
-        remove: vec!["accept-encoding"],
+        // An answer that is encoded could not be looked at, nor one that comes in parts.
+        remove: vec!["accept-encoding", "range"],
         set: Vec::new(),
     };
     headers.remove.extend(OURS);

@@ -1,10 +1,10 @@
 //! The audit event of one judgement.
 
 use clampd_detect::Findings;
-use clampd_model::AuditEvent;
+use clampd_model::{AuditEvent, PiiCount, PolicyAction, Verdict};
 use serde_json::{Map, Value};
 
-use crate::{Decision, Micros, Refusal, Snapshot, tool_call::Admitted};
+use crate::{Decision, Micros, Refusal, Snapshot, decide::add, tool_call::Admitted};
 
 /// The most values that a masked copy of parameters keeps.
 const MASKED_VALUES_MAX: usize = 64;
@@ -63,19 +63,34 @@ pub(crate) fn with_decision(mut event: AuditEvent, decision: &Decision) -> Audit
     }
 }
 
+/// Adds what is to be known of an answer that went on.
+pub(crate) fn with_answer(mut event: AuditEvent, decision: &Decision) -> AuditEvent {
+    mark(&mut event, &decision.marks);
+    if decision.verdict != Verdict::Flag || event.blocked {
+        return event;
+    }
+    add(&mut event.matched_rules, &decision.matched_rules);
+    add(&mut event.labels, &decision.labels);
+    add(&mut event.encodings_detected, &decision.encodings);
+    if event.policy_action == PolicyAction::Allow {
+        event.policy_action = PolicyAction::Flag;
+        event.policy_reason = decision.explained();
+        event.classification = decision.classification;
+    }
+    event.risk_score = event.risk_score.max(decision.risk);
+    event.assessed_risk = event.risk_score.level();
+    event
+}
+
 /// Adds what did not count of what was found, each mark once.
 pub(crate) fn mark(event: &mut AuditEvent, marks: &[String]) {
-    for mark in marks {
-        if !event.session_flags.contains(mark) {
-            event.session_flags.push(mark.clone());
-        }
-    }
+    add(&mut event.session_flags, marks);
 }
 
 /// Adds that the request was refused, for a reason that is no judgement of its content.
 pub(crate) fn with_refusal(event: AuditEvent, refusal: &Refusal) -> AuditEvent {
     AuditEvent {
-        policy_action: clampd_model::PolicyAction::Deny,
+        policy_action: PolicyAction::Deny,
         policy_reason: refusal.message.clone(),
         blocked: true,
         denial_reason: Some(refusal.code.as_str().to_owned()),
@@ -93,10 +108,18 @@ pub(crate) fn end(event: AuditEvent, now: Micros) -> AuditEvent {
 }
 
 /// Personal data and secrets by kind.
-pub(crate) fn sensitive_counts(findings: &Findings) -> clampd_model::PiiCount {
+pub(crate) fn sensitive_counts(findings: &Findings) -> PiiCount {
     let mut counts = findings.pii_counts();
     counts.extend(findings.secret_counts());
     counts
+}
+
+/// Adds personal data and secrets by kind.
+pub(crate) fn add_sensitive(counts: &mut PiiCount, findings: &Findings) {
+    for (kind, count) in sensitive_counts(findings) {
+        let total = counts.entry(kind).or_default();
+        *total = total.saturating_add(count);
+    }
 }
 
 /// The shape of a value without what it says: kinds and lengths. A key that is no plain name is

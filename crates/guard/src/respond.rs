@@ -96,11 +96,8 @@ impl Watching {
 
     /// Adds what was found of personal data and secrets.
     pub(crate) fn note_sensitive(&mut self, findings: &Findings) {
-        let pii = &mut self.event.response.get_or_insert_default().pii;
-        for (kind, count) in record::sensitive_counts(findings) {
-            let total = pii.entry(kind).or_default();
-            *total = total.saturating_add(count);
-        }
+        let response = self.event.response.get_or_insert_default();
+        record::add_sensitive(&mut response.pii, findings);
     }
 
     fn model(&self) -> Option<Format> {
@@ -127,14 +124,11 @@ impl Watching {
     }
 
     fn ended(self, status: u16, bytes: u64, now: Micros) -> AuditEvent {
-        let pii = self.event.response.map(|r| r.pii).unwrap_or_default();
-        let latency_us = now.saturating_sub(self.sent_at);
         let response = ObservedResponse {
             status,
             bytes,
-            records: None,
-            pii,
-            latency_us,
+            latency_us: now.saturating_sub(self.sent_at),
+            ..self.event.response.unwrap_or_default()
         };
         AuditEvent {
             response: Some(response),
@@ -217,7 +211,8 @@ impl Guard {
             Ruling::Pass => None,
             Ruling::Rewrite(body) => Some(Reply {
                 status: head.status,
-                ..Reply::json_bytes(body)
+                headers: Vec::new(),
+                body,
             }),
             Ruling::Deny(decision) => {
                 watching.event = record::with_decision(watching.event, &decision);

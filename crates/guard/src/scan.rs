@@ -8,7 +8,8 @@ use crate::{
     ErrorCode, Guard, HeaderChanges, Judgement, Micros, Refusal, Snapshot,
     admit::Endpoint,
     consult::{Asked, prompt_tool},
-    decide::judge_text,
+    decide::{judge_answer, judge_text},
+    inspection::{bound_records, records_in},
     leaves::Leaves,
     record,
     reply::{ProxyResponse, Reply, ScanResponse, pii_found, secrets_found},
@@ -39,10 +40,11 @@ impl Guard {
         };
         let findings = self.find(snapshot, &place, &Leaves::text(&text))?;
         let subject = admitted.caller.subject(None);
-        let decision = judge_text(snapshot.settings(), &subject, &findings);
+        let settings = snapshot.settings();
         let decision = if is_output {
-            decision
+            judge_answer(settings, &subject, &findings, None)
         } else {
+            let decision = judge_text(settings, &subject, &findings);
             Asked::about(Action::Prompt, admitted, &prompt_tool()).of_policies(snapshot, decision)
         };
         let allowed = decision.verdict.lets_pass();
@@ -103,7 +105,10 @@ impl Guard {
         let known = snapshot.tool(&tool);
         let findings = self.find_in_response(snapshot, known, &response_data)?;
         let subject = admitted.caller.subject(known);
-        let decision = judge_text(snapshot.settings(), &subject, &findings);
+        // The caller has the answer already, so nothing can be masked in it.
+        let decision = judge_answer(snapshot.settings(), &subject, &findings, None);
+        let records = records_in(&response_data);
+        let decision = bound_records(snapshot, admitted, known, records, decision);
         let decision = match known {
             Some(known) => {
                 Asked::about(Action::Respond, admitted, known).of_policies(snapshot, decision)
@@ -113,7 +118,10 @@ impl Guard {
         let event = record::begin(admitted, snapshot, admitted.endpoint.action());
         let mut event = record::with_decision(event, &decision);
         event.tool_name = tool;
-        event.response = Some(observed(response_data.to_string().len(), &findings));
+        event.response = Some(ObservedResponse {
+            records,
+            ..observed(response_data.to_string().len(), &findings)
+        });
         let response = response_of(&decision, &admitted.meta, "", now);
         let allowed = decision.verdict != Verdict::Deny;
         let response = ProxyResponse {

@@ -1,6 +1,6 @@
 //! Tool calls: read from a body, judged, and what is kept of them until they are answered.
 
-use clampd_detect::{Findings, Place};
+use clampd_detect::{Findings, Leaf, Place};
 use clampd_model::{Action, AuditEvent, Mode, Surface, Tool, ToolCategory, Verdict};
 use clampd_token::call_binding;
 use serde_json::{Map, Value};
@@ -265,16 +265,26 @@ impl Guard {
                 known.extend(hash);
             }
         }
-        let found = self.detector().scan(place, new.iter().copied());
-        let found = match snapshot.own_rules() {
-            Some(own) => found.merge(own.detector().scan(place, new)),
-            None => found,
-        };
+        let found = self.find_anew(snapshot, place, &new);
         if found.is_empty() {
             known.into_iter().for_each(|hash| memory.keep(hash));
         }
         let settings = snapshot.settings();
         Ok(found.retain(|f| settings.mode(&f.rule_id, &f.category) != Mode::Off))
+    }
+
+    /// The same whatever is remembered, and with the rules that are off.
+    pub(crate) fn find_anew(
+        &self,
+        snapshot: &Snapshot,
+        place: &Place<'_>,
+        leaves: &[Leaf<'_>],
+    ) -> Findings {
+        let found = self.detector().scan(place, leaves.iter().copied());
+        match snapshot.own_rules() {
+            Some(own) => found.merge(own.detector().scan(place, leaves.iter().copied())),
+            None => found,
+        }
     }
 
     /// Judges what a tool answered.
@@ -284,12 +294,16 @@ impl Guard {
         tool: Option<&Tool>,
         response: &Value,
     ) -> Result<Findings, Refusal> {
-        let place = Place {
+        self.find(snapshot, &Self::place_of_answer(tool), &leaves_of(response))
+    }
+
+    /// Where an answer of a tool stands; without one, of a model.
+    pub(crate) fn place_of_answer(tool: Option<&Tool>) -> Place<'_> {
+        Place {
             surface: Surface::Response,
             tool: tool.map_or("", |t| &t.name),
             category: tool.map_or(ToolCategory::Other, |t| t.category),
-        };
-        self.find(snapshot, &place, &leaves_of(response))
+        }
     }
 }
 

@@ -23,10 +23,15 @@ pub(crate) struct Weighed<'f> {
 }
 
 impl<'f> Weighed<'f> {
-    /// Weighs what was found in a text of `subject`.
-    pub(crate) fn of(settings: &Settings, subject: &Subject<'_>, findings: &'f Findings) -> Self {
+    /// Weighs what was found in a text of `subject`, but for what `is_left_out`.
+    pub(crate) fn of(
+        settings: &Settings,
+        subject: &Subject<'_>,
+        findings: &'f Findings,
+        is_left_out: &dyn Fn(&Finding) -> bool,
+    ) -> Self {
         let (mut counted, mut exempted, mut monitored) = (Vec::new(), Vec::new(), Vec::new());
-        for finding in &findings.findings {
+        for finding in findings.findings.iter().filter(|f| !is_left_out(f)) {
             let (rule, category) = (&finding.rule_id, &finding.category);
             let exempt = settings.exempts(subject, rule, category);
             match (settings.mode(rule, category), exempt) {
@@ -208,7 +213,7 @@ mod tests {
     #[track_caller]
     fn check(fields: &str, words: &[&'static str], verdict: Verdict) {
         let (settings, found) = (settings(fields), found(words));
-        let weighed = Weighed::of(&settings, &Subject::default(), &found);
+        let weighed = Weighed::of(&settings, &Subject::default(), &found, &|_| false);
         assert_eq!(weighed.verdict, verdict, "{fields} {words:?}");
     }
 
@@ -247,7 +252,7 @@ mod tests {
                 threshold / 2.0
             );
             let (settings, found) = (settings(&fields), found(words));
-            Weighed::of(&settings, &Subject::default(), &found).verdict
+            Weighed::of(&settings, &Subject::default(), &found, &|_| false).verdict
         };
         for chosen in 0_usize..1 << WORDS.len() {
             let words: Vec<&'static str> = WORDS
@@ -269,7 +274,7 @@ mod tests {
     fn what_is_monitored_decides_nothing_and_says_what_it_would_have_done() {
         let found = found(&["a-high", "b-medium"]);
         let monitored = settings(r#""modes": [{"category": "a", "mode": "monitor"}]"#);
-        let weighed = Weighed::of(&monitored, &Subject::default(), &found);
+        let weighed = Weighed::of(&monitored, &Subject::default(), &found, &|_| false);
         assert_eq!(weighed.verdict, Verdict::Flag);
         assert_eq!(weighed.risk().value(), 0.5);
         assert_eq!(weighed.marks(), ["monitored:a-high", "would_block"]);
@@ -278,7 +283,7 @@ mod tests {
             "; monitored only: a-high, which would have blocked"
         );
         let off = settings(r#""modes": [{"rule": "a-high", "mode": "off"}]"#);
-        let weighed = Weighed::of(&off, &Subject::default(), &found);
+        let weighed = Weighed::of(&off, &Subject::default(), &found, &|_| false);
         assert_eq!((weighed.verdict, weighed.marks()), (Verdict::Flag, vec![]));
     }
 
@@ -295,7 +300,7 @@ mod tests {
                 agent: Some(agent),
                 tool: None,
             };
-            Weighed::of(&set, &subject, &found)
+            Weighed::of(&set, &subject, &found, &|_| false)
         };
         assert!(of(&x).is_exempted() && !of(&y).is_exempted());
         assert_eq!(of(&x).verdict, Verdict::Allow);

@@ -23,6 +23,9 @@ pub struct Boundaries {
     /// Calls in one session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_per_session: Option<u32>,
+    /// Records in one answer of a tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records_per_answer: Option<u32>,
     /// When it may act, in UTC: such as `9-17`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
@@ -86,6 +89,7 @@ impl TryFrom<Fields> for Boundaries {
             calls_per_minute: calls(&mut fields, "calls_per_minute")?,
             bytes_per_minute: whole(&mut fields, "bytes_per_minute")?,
             calls_per_session: calls(&mut fields, "calls_per_session")?,
+            records_per_answer: calls(&mut fields, "records_per_answer")?,
             hours: hours.transpose()?,
             days: fields.texts("days")?,
             domains: fields.texts("domains")?,
@@ -162,7 +166,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_read() {
-        let json = r#"{"calls_per_minute":60,"bytes_per_minute":1048576,"calls_per_session":5,"hours":"9-17","days":["mon","fri"],"domains":["*.example.com"]}"#;
+        let json = r#"{"calls_per_minute":60,"bytes_per_minute":1048576,"calls_per_session":5,"records_per_answer":100,"hours":"9-17","days":["mon","fri"],"domains":["*.example.com"]}"#;
         assert_eq!(serde_json::to_string(&read(json).unwrap()).unwrap(), json);
         assert_eq!(read("{}").unwrap(), Boundaries::default());
         for (bad, name) in [

@@ -35,7 +35,8 @@ pub use risk::{Classification, RiskLevel, RiskScore, Severity};
 pub use rule_row::{RuleRow, RuleRows};
 pub use secret::Secret;
 pub use settings::{
-    Exemption, Mode, RuleMode, SETTINGS_ENTRIES_MAX, Settings, Subject, Thresholds,
+    Exemption, Mode, ResponseAction, ResponseHandling, ResponseKind, RuleMode,
+    SETTINGS_ENTRIES_MAX, Settings, Subject, Thresholds,
 };
 pub use tool::{Tool, ToolCategory, scope_covers};
 pub use verdict::{PolicyAction, Verdict};

@@ -39,6 +39,13 @@ pub struct Settings {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub exemptions: Vec<Exemption>,
+    /// What is done with answers in which something is found, for some agents, tools and kinds.
+    #[serde(
+        default,
+        deserialize_with = "list",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub responses: Vec<ResponseHandling>,
 }
 
 /// The most entries of each list in [`Settings`].
@@ -118,6 +125,62 @@ pub struct Exemption {
     pub reason: String,
 }
 
+/// What is done with answers in which something of a kind is found, in place of what the
+/// thresholds say of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ResponseHandling {
+    /// Only answers to this agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentId>,
+    /// Only answers of this tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// What is found.
+    pub kind: ResponseKind,
+    /// What is done. Only personal data and secrets can be masked.
+    pub action: ResponseAction,
+}
+
+words! {
+    /// What can be found in an answer.
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(rename_all = "lowercase"))]
+    pub enum ResponseKind {
+        /// Personal data.
+        Pii = "pii",
+        /// Secrets.
+        Secret = "secret",
+        /// Orders to the agent and everything else that rules find in answers.
+        Poisoned = "poisoned",
+        /// More than the agent's boundaries let it have.
+        Anomaly = "anomaly",
+    }
+}
+
+words! {
+    /// What is done with an answer.
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(rename_all = "lowercase"))]
+    pub enum ResponseAction {
+        /// It is stopped.
+        Block = "block",
+        /// What was found is masked and the rest goes on; it is stopped where that cannot be.
+        Redact = "redact",
+        /// It goes on as it is, and the audit trail says what is in it.
+        Flag = "flag",
+    }
+}
+
+impl ResponseKind {
+    /// The kind of what a rule of this category finds.
+    pub fn of_category(category: &str) -> Self {
+        match category {
+            "pii" => Self::Pii,
+            "secret" => Self::Secret,
+            _ => Self::Poisoned,
+        }
+    }
+}
+
 /// Whose text is judged, and for which tool, as far as that is known.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Subject<'a> {
@@ -135,6 +198,7 @@ impl Default for Settings {
             thresholds: Vec::new(),
             modes: Vec::new(),
             exemptions: Vec::new(),
+            responses: Vec::new(),
         }
     }
 }
@@ -174,6 +238,20 @@ impl Settings {
             .any(|exemption| exemption.holds(subject, rule, category))
     }
 
+    /// What is done with an answer to `subject` in which something of a kind is found, where that is
+    /// set. The entry that names most decides: the agent first, then the tool.
+    pub fn response_action(
+        &self,
+        subject: &Subject<'_>,
+        kind: ResponseKind,
+    ) -> Option<ResponseAction> {
+        let entries = self.responses.iter();
+        entries
+            .filter(|entry| entry.kind == kind && entry.applies(subject))
+            .max_by_key(|entry| (entry.agent.is_some(), entry.tool.is_some()))
+            .map(|entry| entry.action)
+    }
+
     fn most_specific(
         &self,
         subject: &Subject<'_>,
@@ -206,6 +284,13 @@ impl Thresholds {
     }
 }
 
+impl ResponseHandling {
+    fn applies(&self, subject: &Subject<'_>) -> bool {
+        is_or_any(self.agent.as_ref(), subject.agent)
+            && is_or_any(self.tool.as_ref(), subject.tool.map(|tool| &tool.name))
+    }
+}
+
 impl Exemption {
     fn holds(&self, subject: &Subject<'_>, rule: &str, category: &str) -> bool {
         let of_scope = |scope: &String| {
@@ -231,7 +316,7 @@ fn is_or_any<T: PartialEq + ?Sized>(wanted: Option<&T>, is: Option<&T>) -> bool 
 
 #[cfg(test)]
 mod tests {
-    use super::{Mode, Settings, Subject};
+    use super::{Mode, ResponseAction, ResponseKind, Settings, Subject};
     use crate::{AgentId, RiskScore, Tool, ToolCategory};
 
     #[cfg(target_arch = "wasm32")]
@@ -286,6 +371,42 @@ mod tests {
         assert_eq!(set.block_at(&nobody, Some("pii")), RiskScore::new(0.1));
         assert_eq!(set.block_at(&subject, None), RiskScore::new(0.6));
         assert_eq!(set.block_at(&subject, Some("xss")), RiskScore::new(0.6));
+    }
+
+    #[test]
+    fn what_is_done_with_an_answer_is_said_by_the_entry_that_names_most() {
+        let ordered = [
+            r#"{"kind": "pii", "action": "flag"}"#,
+            r#"{"tool": "t", "kind": "pii", "action": "redact"}"#,
+            r#"{"agent": "a", "kind": "pii", "action": "flag"}"#,
+            r#"{"agent": "a", "tool": "t", "kind": "pii", "action": "block"}"#,
+        ];
+        let (agent, tool) = (AgentId::parse("a").unwrap(), tool("t", "s"));
+        let subject = Subject {
+            agent: Some(&agent),
+            tool: Some(&tool),
+        };
+        let (flag, redact, block) = (
+            ResponseAction::Flag,
+            ResponseAction::Redact,
+            ResponseAction::Block,
+        );
+        for (last, wanted) in [flag, redact, flag, block].into_iter().enumerate() {
+            let mut entries = ordered[..=last].to_vec();
+            for _ in 0..entries.len() {
+                entries.rotate_left(1);
+                let set = settings(&format!("\"responses\": [{}]", entries.join(",")));
+                let of = |kind| set.response_action(&subject, kind);
+                assert_eq!(of(ResponseKind::Pii), Some(wanted), "{entries:?}");
+                assert_eq!(of(ResponseKind::Secret), None);
+            }
+        }
+        let set = settings(&format!("\"responses\": [{}]", ordered.join(",")));
+        let nobody = Subject::default();
+        assert_eq!(
+            set.response_action(&nobody, ResponseKind::Pii),
+            Some(ResponseAction::Flag)
+        );
     }
 
     #[test]

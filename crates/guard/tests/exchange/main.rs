@@ -9,6 +9,7 @@
 
 mod alike;
 mod bounds;
+mod inspection;
 mod models;
 mod policies;
 mod risk;

@@ -438,3 +438,53 @@ fn calls_hide_in_no_corner_of_an_answer() {
         );
     }
 }
+
+/// A scene where personal data in answers is dealt with so.
+fn handling(action: &str) -> Scene {
+    let entry = json!({"kind": "pii", "action": action});
+    scene().set(&json!({"responses": [entry]}), &json!([]))
+}
+
+#[test]
+fn what_a_model_tells_is_masked_or_flagged_as_the_settings_say_and_its_calls_are_left_alone() {
+    for api in &APIS {
+        let answer = (api.answer)("The SSN of Ada is 219-09-9999 now.", &[SAFE]).to_string();
+        let redacting = handling("redact");
+        let masked = answer.replace("219-09-9999", "[redacted]");
+        assert_eq!(whole(&redacting, api, &answer), masked, "{}", api.path);
+        let flagging = handling("flag");
+        assert_eq!(whole(&flagging, api, &answer), answer, "{}", api.path);
+        for (scene, mark) in [(redacting, "redacted"), (flagging, "flagged")] {
+            let event = scene.last_event();
+            let mark = format!("{mark}:pii-us-ssn");
+            assert!(event.session_flags.contains(&mark), "{event:?}");
+            assert_eq!(event.response.unwrap().pii["us_ssn"], 1);
+            assert_eq!(
+                (event.blocked, event.policy_action.as_str()),
+                (false, "Flag")
+            );
+        }
+    }
+}
+
+#[test]
+fn the_text_of_a_stream_is_flagged_and_where_it_cannot_be_masked_any_more_words_follow() {
+    for api in &APIS {
+        let stream = (api.stream)("The SSN of Ada is 219-09-9999 now.", &[SAFE]);
+        let flagging = handling("flag");
+        let got = streamed(&flagging, api, &written(&stream));
+        let whole_text = (api.heard_streamed)(&stream);
+        assert_eq!((api.heard_streamed)(&events(&got)).text, whole_text.text);
+        let event = flagging.last_event();
+        assert!(
+            !event.blocked
+                && event
+                    .session_flags
+                    .contains(&"flagged:pii-us-ssn".to_owned())
+        );
+
+        let redacting = handling("redact");
+        streamed(&redacting, api, &written(&stream));
+        assert!(redacting.last_event().blocked, "{}", api.path);
+    }
+}

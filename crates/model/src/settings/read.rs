@@ -1,6 +1,8 @@
 //! The entries of settings, read field by field.
 
-use super::{Exemption, Mode, RuleMode, Thresholds};
+use super::{
+    Exemption, Mode, ResponseAction, ResponseHandling, ResponseKind, RuleMode, Thresholds,
+};
 use crate::{AgentId, RiskScore, fields::Fields};
 
 impl TryFrom<Fields> for Thresholds {
@@ -43,6 +45,24 @@ impl TryFrom<Fields> for Exemption {
             scope: fields.optional_text("scope")?,
             reason: fields.text("reason")?,
         };
+        fields.end().map(|()| entry)
+    }
+}
+
+impl TryFrom<Fields> for ResponseHandling {
+    type Error = String;
+
+    fn try_from(mut fields: Fields) -> Result<Self, String> {
+        let entry = Self {
+            agent: agent(&mut fields)?,
+            tool: fields.optional_text("tool")?,
+            kind: fields.word("kind", ResponseKind::parse)?,
+            action: fields.word("action", ResponseAction::parse)?,
+        };
+        let is_masked = entry.action == ResponseAction::Redact;
+        if is_masked && !matches!(entry.kind, ResponseKind::Pii | ResponseKind::Secret) {
+            return Err("only `pii` and `secret` can have the `action` `redact`".to_owned());
+        }
         fields.end().map(|()| entry)
     }
 }
@@ -117,6 +137,17 @@ mod tests {
             "exemptions",
             r#"{"rule": "r", "agent": "a"}"#,
             "missing field `reason`",
+        );
+        check("responses", r#"{"kind": "pii"}"#, "missing field `action`");
+        check(
+            "responses",
+            r#"{"kind": "pii", "action": "mask"}"#,
+            "`action` has an unknown value",
+        );
+        check(
+            "responses",
+            r#"{"kind": "poisoned", "action": "redact"}"#,
+            "only `pii` and `secret`",
         );
     }
 }
