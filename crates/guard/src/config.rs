@@ -21,6 +21,9 @@ pub struct Config {
     pub control_plane: ControlPlane,
     /// Whose signature makes a bundle good.
     pub trust_root: VerifyingKey,
+    /// The key with which a filter in front of a tool has micro-tokens looked into; without one it
+    /// takes none.
+    pub introspection_key: Option<Secret>,
     /// Who signs micro-tokens.
     pub mint: Mint,
     /// What happens when the control plane should sign and cannot.
@@ -161,6 +164,8 @@ struct Written {
     control_plane: WrittenControlPlane,
     /// The environment variable that holds the public key of the bundles.
     trust_root_env: String,
+    #[serde(default)]
+    introspection: Option<WrittenIntrospection>,
     #[serde(default = "exchange")]
     mint: Mint,
     #[serde(default = "deny")]
@@ -200,6 +205,13 @@ struct WrittenControlPlane {
     key_env: String,
     #[serde(default = "control_plane_timeout_ms")]
     timeout_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenIntrospection {
+    /// The environment variable that holds a key of the role `tool`.
+    key_env: String,
 }
 
 #[derive(Deserialize)]
@@ -284,6 +296,10 @@ impl Config {
                 })
         };
         let key = from_environment("control_plane.key_env", &written.control_plane.key_env)?;
+        let introspection = written.introspection.as_ref();
+        let introspection_key = introspection
+            .map(|wanted| from_environment("introspection.key_env", &wanted.key_env))
+            .transpose()?;
         let root = from_environment("trust_root_env", &written.trust_root_env)?;
         let trust_root = VerifyingKey::parse(root.trim())
             .map_err(|e| field_error("trust_root_env", e.to_string()))?;
@@ -357,6 +373,7 @@ impl Config {
                 timeout_ms: written.control_plane.timeout_ms,
             },
             trust_root,
+            introspection_key: introspection_key.map(|key| Secret::new(key.trim())),
             mint: written.mint,
             mint_failure: written.mint_failure,
             body_bytes_max: written.body_bytes_max,

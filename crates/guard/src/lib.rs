@@ -7,6 +7,7 @@
 
 mod admit;
 mod bounds;
+mod circuit;
 mod config;
 mod consult;
 mod count;
@@ -19,6 +20,7 @@ mod forward;
 #[doc(hidden)]
 pub mod fuzzing;
 mod identity;
+mod introspect;
 mod json;
 mod leaves;
 mod mcp;
@@ -44,6 +46,7 @@ mod trace;
 mod weigh;
 mod whole_bundle;
 
+pub use circuit::{Circuit, Permit};
 pub use config::{Config, ConfigError, ControlPlane, McpDenial, Mint, MintFailure, Mode, Trace};
 pub use count::{Charge, Counting, Entry, Laid, Tally};
 pub use decide::{Decision, judge_text};

@@ -1,6 +1,6 @@
 //! Getting the micro-token of an allowed call.
 
-use clampd_model::{MICRO_TOKEN_TTL_SECONDS, MicroTokenClaims, Tool, TrustLevel};
+use clampd_model::{MICRO_TOKEN_TTL_SECONDS, MicroTokenClaims, Secret, Tool, TrustLevel};
 use clampd_token::{ISSUER, TOKEN_BYTES_MAX, sign_micro_token_hs256};
 use serde::Deserialize;
 
@@ -115,28 +115,7 @@ fn exchange(config: &Config, call: &JudgedCall) -> Result<Callout, Refusal> {
     if let Some(session) = &call.admitted.meta.session_id {
         form.add("session_id", session);
     }
-    let headers = vec![
-        (":method".to_owned(), "POST".to_owned()),
-        (":path".to_owned(), "/v1/tokens/exchange".to_owned()),
-        (
-            ":authority".to_owned(),
-            config.control_plane.authority.clone(),
-        ),
-        (
-            "content-type".to_owned(),
-            "application/x-www-form-urlencoded".to_owned(),
-        ),
-        (
-            "authorization".to_owned(),
-            format!("Bearer {}", config.control_plane.key.expose()),
-        ),
-    ];
-    Ok(Callout {
-        cluster: config.control_plane.cluster.clone(),
-        headers,
-        body: form.0.into_bytes(),
-        timeout_ms: config.control_plane.timeout_ms,
-    })
+    Ok(form.into_callout(config, "/v1/tokens/exchange", &config.control_plane.key))
 }
 
 fn sign_here(
@@ -191,10 +170,29 @@ fn is_token(text: &str) -> bool {
 
 /// `application/x-www-form-urlencoded`.
 #[derive(Default)]
-struct Form(String);
+pub(crate) struct Form(String);
 
 impl Form {
-    fn add(&mut self, name: &str, value: &str) {
+    /// The call that posts it to the control plane with that key.
+    pub(crate) fn into_callout(self, config: &Config, path: &str, key: &Secret) -> Callout {
+        let to = &config.control_plane;
+        let kind = "application/x-www-form-urlencoded";
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        Callout {
+            cluster: to.cluster.clone(),
+            headers: vec![
+                header(":method", "POST"),
+                header(":path", path),
+                header(":authority", &to.authority),
+                header("content-type", kind),
+                header("authorization", &format!("Bearer {}", key.expose())),
+            ],
+            body: self.0.into_bytes(),
+            timeout_ms: to.timeout_ms,
+        }
+    }
+
+    pub(crate) fn add(&mut self, name: &str, value: &str) {
         if !self.0.is_empty() {
             self.0.push('&');
         }

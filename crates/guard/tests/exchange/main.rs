@@ -9,6 +9,7 @@
 
 mod alike;
 mod bounds;
+mod introspection;
 mod models;
 mod policies;
 mod risk;
