@@ -4,7 +4,6 @@
 
 use clampd_model::{AuditEvent, Secret, Tool};
 use clampd_token::{call_binding, micro_token_subject};
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
@@ -12,6 +11,7 @@ use crate::{
     Step,
     admit::Endpoint,
     identity::{AUTHORIZATION, Caller, TokenHeader, identify_named, may_act},
+    json::parse_strict,
     mcp::{Denier, Post, Protocol, Stage},
     mint::Form,
     outcome::{Going, TOKEN_HEADER, go_on, not_ready, recorded, stopped},
@@ -34,22 +34,6 @@ pub struct Introspecting {
 pub(crate) struct Shown {
     pub(crate) token: Secret,
     pub(crate) caller: Caller,
-}
-
-/// What the control plane answers (RFC 7662).
-#[derive(Deserialize)]
-struct Introspection {
-    active: bool,
-    #[serde(default)]
-    sub: String,
-    #[serde(default)]
-    scope: String,
-    #[serde(default)]
-    tool_binding: String,
-    #[serde(default)]
-    call_binding: String,
-    #[serde(default)]
-    reason: Option<String>,
 }
 
 /// The micro-token that a request shows where its tool wants one; `None` where it shows none, and
@@ -180,16 +164,16 @@ impl Guard {
             .and_then(|snapshot| may_act(snapshot, agent))
             .and_then(|()| read(answer))
             .and_then(|said| {
-                let is_for_it = said.sub == agent.as_str()
-                    && said.tool_binding == tool.binding
-                    && said.call_binding == call_binding;
+                let is_for_it = word(&said, "sub") == agent.as_str()
+                    && word(&said, "tool_binding") == tool.binding
+                    && word(&said, "call_binding") == call_binding;
                 is_for_it.then_some(said).ok_or_else(|| {
                     ErrorCode::InvalidJwt.because("micro-token was made for another call")
                 })
             });
         match said {
             Ok(said) => {
-                event.scope_granted = Some(said.scope);
+                event.scope_granted = Some(word(&said, "scope").to_owned());
                 go_on(Going::introspected(admitted, event, denier, tool), now)
             }
             Err(refusal) => refused(&admitted, event, &denier, &refusal, now),
@@ -226,21 +210,25 @@ fn refused(
     stopped(reply, vec![event])
 }
 
-/// Reads the control plane's answer. Whatever is no clear yes is a no.
-fn read(answer: Option<Answer>) -> Result<Introspection, Refusal> {
+/// Reads the control plane's answer (RFC 7662). Whatever is no clear yes is a no.
+fn read(answer: Option<Answer>) -> Result<Value, Refusal> {
     let said = answer
         .filter(|answer| answer.status == 200)
-        .and_then(|answer| serde_json::from_slice::<Introspection>(&answer.body).ok())
+        .and_then(|answer| parse_strict(&answer.body).ok())
         .ok_or_else(|| {
             ErrorCode::ControlPlaneUnavailable.because("the micro-token could not be looked into")
         })?;
-    if said.active {
+    if said.get("active") == Some(&Value::Bool(true)) {
         return Ok(said);
     }
-    Err(match said.reason.as_deref() {
-        Some("already_used") => ErrorCode::ReplayDetected.because("micro-token was used before"),
-        Some("agent_killed") => ErrorCode::AgentKilled.because("agent is killed"),
-        Some("agent_suspended") => ErrorCode::AgentSuspended.because("agent is suspended"),
+    Err(match word(&said, "reason") {
+        "already_used" => ErrorCode::ReplayDetected.because("micro-token was used before"),
+        "agent_killed" => ErrorCode::AgentKilled.because("agent is killed"),
+        "agent_suspended" => ErrorCode::AgentSuspended.because("agent is suspended"),
         _ => ErrorCode::InvalidJwt.because("micro-token is not active"),
     })
+}
+
+fn word<'a>(said: &'a Value, name: &str) -> &'a str {
+    said.get(name).and_then(Value::as_str).unwrap_or_default()
 }

@@ -2,11 +2,11 @@
 
 use clampd_model::{MICRO_TOKEN_TTL_SECONDS, MicroTokenClaims, Secret, Tool, TrustLevel};
 use clampd_token::{ISSUER, TOKEN_BYTES_MAX, sign_micro_token_hs256};
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
     Answer, Callout, Config, ErrorCode, Micros, Mint, MintFailure, Refusal, Snapshot,
-    tool_call::JudgedCall,
+    json::parse_strict, tool_call::JudgedCall,
 };
 
 /// An allowed call that waits for its token.
@@ -63,19 +63,16 @@ pub(crate) fn finish(
     now: Micros,
 ) -> Result<Minted, Refusal> {
     if let Some(answer) = answer {
-        if answer.status == 200
-            && let Ok(granted) = serde_json::from_slice::<Granted>(&answer.body)
-            && is_token(&granted.access_token)
-        {
+        let said = parse_strict(&answer.body).unwrap_or_default();
+        let token = said.get("access_token").and_then(Value::as_str);
+        if let Some(token) = token.filter(|token| answer.status == 200 && is_token(token)) {
             return Ok(Minted {
-                token: granted.access_token,
+                token: token.to_owned(),
                 degraded: false,
             });
         }
-        if matches!(answer.status, 400 | 403 | 404)
-            && let Ok(refused) = serde_json::from_slice::<Refused>(&answer.body)
-        {
-            return Err(match refused.error_code.as_deref() {
+        if matches!(answer.status, 400 | 403 | 404) && said.is_object() {
+            return Err(match said.get("error_code").and_then(Value::as_str) {
                 Some("agent_killed") => ErrorCode::AgentKilled.because("agent is killed"),
                 Some("agent_suspended") => ErrorCode::AgentSuspended.because("agent is suspended"),
                 Some("agent_not_found") => {
@@ -145,17 +142,6 @@ fn sign_here(
         trust_level,
     };
     Ok(sign_micro_token_hs256(&claims, &mint.key_id, &mint.key))
-}
-
-#[derive(Deserialize)]
-struct Granted {
-    access_token: String,
-}
-
-#[derive(Deserialize)]
-struct Refused {
-    #[serde(default)]
-    error_code: Option<String>,
 }
 
 /// Whether a text can stand in a header as a token: what the control plane sends is believed, but
