@@ -147,6 +147,16 @@ impl Guard {
         tally: Option<Tally>,
         now: Micros,
     ) -> Step {
+        self.recorded_first(self.judge_counted(snapshot, counting, tally, now))
+    }
+
+    fn judge_counted(
+        &self,
+        snapshot: Option<&Snapshot>,
+        counting: Counting,
+        tally: Option<Tally>,
+        now: Micros,
+    ) -> Step {
         let Counting {
             mut admitted,
             body,
@@ -208,7 +218,8 @@ impl Guard {
         now: Micros,
     ) -> Step {
         let good = snapshot.filter(|s| s.is_good_at(now));
-        match asking {
+        let step = match asking {
+            Asking::Record(recording) => return recording.acknowledged(good, answer.as_ref(), now),
             Asking::Mint(Minting { call }) => match last_gate(good, &call) {
                 Ok(snapshot) => match mint::finish(&self.config, snapshot, &call, answer, now) {
                     Ok(minted) => self.send(call, minted, now),
@@ -223,7 +234,8 @@ impl Guard {
             Asking::Introspect(introspecting) => {
                 Self::introspected(good, introspecting, answer, now)
             }
-        }
+        };
+        self.recorded_first(step)
     }
 
     fn judge_body(
@@ -411,7 +423,7 @@ impl Guard {
 }
 
 /// The last gate of a call: an agent killed while we waited gets nothing.
-fn last_gate<'s>(
+pub(crate) fn last_gate<'s>(
     snapshot: Option<&'s Snapshot>,
     call: &JudgedCall,
 ) -> Result<&'s Snapshot, Refusal> {
@@ -435,7 +447,7 @@ impl JudgedCall {
     }
 
     /// The end of a call that may not go on for another reason.
-    fn refuse(&self, refusal: &Refusal, now: Micros) -> Step {
+    pub(crate) fn refuse(&self, refusal: &Refusal, now: Micros) -> Step {
         let id = &self.admitted.meta.request_id;
         let reply = match &self.outlet {
             Outlet::Upstream(denier) => denier.refuse(Stage::Call, refusal, id),

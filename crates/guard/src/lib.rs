@@ -32,6 +32,7 @@ mod outcome;
 mod own_rules;
 mod peer;
 mod record;
+mod recording;
 mod refusal;
 mod reply;
 mod respond;
@@ -47,7 +48,9 @@ mod weigh;
 mod whole_bundle;
 
 pub use circuit::{Circuit, Permit};
-pub use config::{Config, ConfigError, ControlPlane, McpDenial, Mint, MintFailure, Mode, Trace};
+pub use config::{
+    AuditMode, Config, ConfigError, ControlPlane, McpDenial, Mint, MintFailure, Mode, Trace,
+};
 pub use count::{Charge, Counting, Entry, Laid, Tally};
 pub use decide::{Decision, judge_text};
 pub use exchange::Guard;

@@ -161,21 +161,9 @@ pub(crate) struct Form(String);
 impl Form {
     /// The call that posts it to the control plane with that key.
     pub(crate) fn into_callout(self, config: &Config, path: &str, key: &Secret) -> Callout {
-        let to = &config.control_plane;
         let kind = "application/x-www-form-urlencoded";
-        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        Callout {
-            cluster: to.cluster.clone(),
-            headers: vec![
-                header(":method", "POST"),
-                header(":path", path),
-                header(":authority", &to.authority),
-                header("content-type", kind),
-                header("authorization", &format!("Bearer {}", key.expose())),
-            ],
-            body: self.0.into_bytes(),
-            timeout_ms: to.timeout_ms,
-        }
+        let body = self.0.into_bytes();
+        config.control_plane.post(path, kind, key, body)
     }
 
     pub(crate) fn add(&mut self, name: &str, value: &str) {

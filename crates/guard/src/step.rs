@@ -4,7 +4,7 @@ use clampd_model::{AuditEvent, Verdict};
 
 use crate::{
     Charge, Counting, Mode, forward::Forwarding, introspect::Introspecting, mint::Minting,
-    reply::Reply, respond::Watching, tool_call::Admitted,
+    recording::Recording, reply::Reply, respond::Watching, tool_call::Admitted,
 };
 
 /// Unix time in microseconds.
@@ -128,13 +128,15 @@ pub enum Asking {
     Forward(Forwarding),
     /// Whether the micro-token that came is good.
     Introspect(Introspecting),
+    /// For the audit trail's acknowledgement.
+    Record(Recording),
 }
 
 impl Asking {
     /// Whether it is the control plane that is asked.
     pub fn is_of_control_plane(&self) -> bool {
         match self {
-            Self::Mint(_) | Self::Introspect(_) => true,
+            Self::Mint(_) | Self::Introspect(_) | Self::Record(_) => true,
             Self::Forward(_) => false,
         }
     }

@@ -12,6 +12,7 @@ mod bounds;
 mod introspection;
 mod models;
 mod policies;
+mod recording;
 mod risk;
 mod routes;
 mod scene;
