@@ -1,6 +1,6 @@
 //! The texts inside a JSON value.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
 use clampd_detect::Leaf;
 use clampd_token::sorted_fields;
@@ -43,8 +43,6 @@ pub(crate) fn leaves_told(told: &Value) -> Leaves<'_> {
 #[derive(Debug, Default)]
 pub struct Leaves<'v> {
     texts: Vec<(&'v str, Cow<'v, str>)>,
-    /// Where texts stand that are the items of a list, up to the one that they are together.
-    lists: Vec<Range<usize>>,
     /// A key whose value is not looked at; none has the empty name.
     left_out: &'static str,
 }
@@ -71,15 +69,6 @@ impl<'v> Leaves<'v> {
         })
     }
 
-    /// The lists that were read as one text too: the name of each and its items.
-    pub(crate) fn lists(&self) -> impl Iterator<Item = (&'v str, Vec<&str>)> {
-        self.lists.iter().filter_map(|range| {
-            let items = self.texts.get(range.clone())?;
-            let name = items.first()?.0;
-            Some((name, items.iter().map(|(_, text)| text.as_ref()).collect()))
-        })
-    }
-
     // The depth is bounded by `json::JSON_DEPTH_MAX`.
     fn collect(&mut self, name: &'v str, value: &'v Value) {
         if self.too_many() {
@@ -99,10 +88,8 @@ impl<'v> Leaves<'v> {
                 }
             }
             Value::Array(items) => {
-                let first = self.texts.len();
                 items.iter().for_each(|item| self.collect(name, item));
                 if let Some(whole) = put_together(items) {
-                    self.lists.push(first..self.texts.len());
                     self.texts.push((name, Cow::Owned(whole)));
                 }
             }

@@ -7,6 +7,7 @@
 
 mod admit;
 mod bounds;
+mod circuit;
 mod config;
 mod consult;
 mod count;
@@ -20,6 +21,7 @@ mod forward;
 pub mod fuzzing;
 mod identity;
 mod inspection;
+mod introspect;
 mod json;
 mod leaves;
 mod masking;
@@ -32,6 +34,7 @@ mod outcome;
 mod own_rules;
 mod peer;
 mod record;
+mod recording;
 mod refusal;
 mod reply;
 mod respond;
@@ -43,10 +46,14 @@ mod step;
 mod stream;
 mod tool_call;
 mod trace;
+mod verified;
 mod weigh;
 mod whole_bundle;
 
-pub use config::{Config, ConfigError, ControlPlane, McpDenial, Mint, MintFailure, Mode, Trace};
+pub use circuit::{Circuit, Permit};
+pub use config::{
+    AuditMode, Config, ConfigError, ControlPlane, McpDenial, Mint, MintFailure, Mode, Trace,
+};
 pub use count::{Charge, Counting, Entry, Laid, Tally};
 pub use decide::{Decision, judge_text};
 pub use exchange::Guard;

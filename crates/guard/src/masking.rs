@@ -93,27 +93,6 @@ impl<'m> Masking<'m> {
                 self.masks.insert(leaf.text.to_owned(), masked.into());
             }
         }
-        for (name, pieces) in leaves.lists() {
-            let joined: Vec<&str> = pieces
-                .iter()
-                .map(|piece| {
-                    self.masks
-                        .get(*piece)
-                        .and_then(Value::as_str)
-                        .unwrap_or(piece)
-                })
-                .collect();
-            let joined = joined.join(" ");
-            let leaf = Leaf {
-                name,
-                text: &joined,
-            };
-            if self.is_found_in(leaf) {
-                for piece in pieces {
-                    self.masks.insert((*piece).to_owned(), MASK.into());
-                }
-            }
-        }
         Ok(())
     }
 

@@ -22,10 +22,13 @@ pub use audit_trail::{
     sign_audit_statement, verify_audit_statement,
 };
 pub use bundle::{BundleSignatureError, sign_bundle, verify_bundle};
-pub use canonical::{call_binding, canonical_json, sha256_hex, sorted_fields, tool_binding};
+pub use canonical::{
+    call_binding, canonical_json, sha256, sha256_hex, sorted_fields, tool_binding,
+};
 pub use ed25519::{InvalidKey, SigningKey, VerifyingKey};
 pub use jws::TOKEN_BYTES_MAX;
 pub use micro_token::{
     ISSUER, MicroTokenError, MicroTokenKey, SCOPE_KEY_ID, derive_local_mint_key,
-    micro_token_key_id, sign_micro_token_ed25519, sign_micro_token_hs256, verify_micro_token,
+    micro_token_key_id, micro_token_subject, sign_micro_token_ed25519, sign_micro_token_hs256,
+    verify_micro_token,
 };

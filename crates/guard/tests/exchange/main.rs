@@ -10,8 +10,10 @@
 mod alike;
 mod bounds;
 mod inspection;
+mod introspection;
 mod models;
 mod policies;
+mod recording;
 mod risk;
 mod routes;
 mod scene;
