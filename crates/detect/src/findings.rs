@@ -45,7 +45,7 @@ impl Findings {
 
     /// Those of the findings that are to be kept.
     #[must_use]
-    pub fn retain(self, mut keep: impl FnMut(&Finding) -> bool) -> Self {
+    pub fn retain(self, keep: &dyn Fn(&Finding) -> bool) -> Self {
         let all = self.findings.into_iter().zip(self.counts);
         let (findings, counts) = all.filter(|(finding, _)| keep(finding)).unzip();
         Self { findings, counts }

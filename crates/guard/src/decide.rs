@@ -182,10 +182,12 @@ fn assess(weighed: &Weighed<'_>) -> Decision {
 
 /// Adds words, each once.
 pub(crate) fn add(words: &mut Vec<String>, more: &[String]) {
-    for word in more {
-        if !words.contains(word) {
-            words.push(word.clone());
-        }
+    more.iter().for_each(|word| add_word(words, word));
+}
+
+fn add_word(words: &mut Vec<String>, word: &str) {
+    if !words.iter().any(|known| known == word) {
+        words.push(word.to_owned());
     }
 }
 
@@ -231,11 +233,13 @@ impl Decision {
     fn add_found(&mut self, how: &str, finding: &Finding) {
         self.flag("the answer is dealt with as the settings say");
         self.risk = self.risk.and(finding.severity.score());
-        add(&mut self.matched_rules, &[finding.rule_id.to_string()]);
-        add(&mut self.labels, &[finding.category.to_string()]);
-        add(&mut self.encodings, &encodings(&[finding]));
+        add_word(&mut self.matched_rules, &finding.rule_id);
+        add_word(&mut self.labels, &finding.category);
+        for decoding in finding.decodings.iter() {
+            add_word(&mut self.encodings, decoding.as_str());
+        }
         if !how.is_empty() {
-            add(&mut self.marks, &[format!("{how}{}", finding.rule_id)]);
+            add_word(&mut self.marks, &(how.to_owned() + &finding.rule_id));
         }
     }
 
@@ -250,7 +254,7 @@ impl Decision {
     /// Flags an answer for what is no matter of rules.
     pub(crate) fn flag_for(&mut self, what: &str, why: &str) {
         self.flag(why);
-        add(&mut self.marks, &[format!("{FLAGGED}{what}")]);
+        add_word(&mut self.marks, &(FLAGGED.to_owned() + what));
     }
 
     /// Adds what the answer to a call led to, where that is less than a denial.

@@ -12,7 +12,7 @@ use crate::{
     decide::{Help, judge_answer},
     json::parse_strict,
     leaves::leaves_of,
-    masking::Masking,
+    masking::{Masking, opens_json},
     record,
     tool_call::Admitted,
 };
@@ -134,7 +134,7 @@ fn count_longest(value: &Value, reads_texts: bool, longest: &mut usize) {
                 count_longest(field, reads_texts, longest);
             }
         }
-        Value::String(text) if reads_texts && text.trim_start().starts_with(['[', '{']) => {
+        Value::String(text) if reads_texts && opens_json(text) => {
             if let Ok(value) = parse_strict(text.as_bytes()) {
                 count_longest(&value, false, longest);
             }

@@ -139,7 +139,7 @@ impl<'m> Masking<'m> {
     /// A text without what is to be masked in it.
     fn without(&mut self, leaf: Leaf<'_>) -> String {
         let is_json = |text: &str| parse_strict(text.as_bytes()).is_ok();
-        let was_json = leaf.text.starts_with(['{', '[']) && is_json(leaf.text);
+        let was_json = opens_json(leaf.text) && is_json(leaf.text);
         let found = self.guard.find_anew(self.snapshot, &self.place, &[leaf]);
         let mut rules = found.findings.iter().map(|f| f.rule_id.as_ref());
         if !rules.any(|rule| rule == BEGINNING)
@@ -197,6 +197,14 @@ impl<'m> Masking<'m> {
         masked.push_str(leaf.text.get(copied..)?);
         Some(masked)
     }
+}
+
+/// Whether a text could be an object or a list in JSON.
+pub(crate) fn opens_json(text: &str) -> bool {
+    matches!(
+        text.as_bytes().trim_ascii_start().first(),
+        Some(b'{' | b'[')
+    )
 }
 
 /// Looks at what a model's answer tells, and leaves its calls alone: they are judged as calls.

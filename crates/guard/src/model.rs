@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use clampd_detect::{Findings, Place};
-use clampd_model::{Action, AuditEvent, Surface, ToolCategory};
+use clampd_model::{Action, AuditEvent, Finding, Surface, ToolCategory};
 use clampd_token::call_binding;
 
 use crate::{
@@ -229,7 +229,7 @@ impl Hearing<'_> {
         *answer = value;
         let settings = self.snapshot.settings();
         // What is left is found and counted where the texts are judged.
-        let found = std::mem::take(&mut masking.found).retain(|f| masking.is_masked(f));
+        let found = std::mem::take(&mut masking.found).retain(&|f: &Finding| masking.is_masked(f));
         let none = Findings::default();
         let decision = judge_answer(settings, &subject, &none, Some(&found));
         self.watching.note_sensitive(&found);

@@ -1,7 +1,9 @@
 //! Tool calls: read from a body, judged, and what is kept of them until they are answered.
 
 use clampd_detect::{Findings, Leaf, Place};
-use clampd_model::{Action, AuditEvent, Mode, Secret, Surface, Tool, ToolCategory, Verdict};
+use clampd_model::{
+    Action, AuditEvent, Finding, Mode, Secret, Surface, Tool, ToolCategory, Verdict,
+};
 use clampd_token::call_binding;
 use serde_json::{Map, Value};
 
@@ -272,7 +274,7 @@ impl Guard {
             known.into_iter().for_each(|hash| memory.keep(hash));
         }
         let settings = snapshot.settings();
-        Ok(found.retain(|f| settings.mode(&f.rule_id, &f.category) != Mode::Off))
+        Ok(found.retain(&|f: &Finding| settings.mode(&f.rule_id, &f.category) != Mode::Off))
     }
 
     /// The same whatever is remembered, and with the rules that are off.

@@ -73,8 +73,11 @@ impl<'t> Words<'t> {
             return (start, end);
         }
         let rest = self.text.get(end..).unwrap_or_default();
-        let over = |c: char| c.is_whitespace() || "\"'`<>,;()[]{}\\".contains(c);
-        (start, end + rest.find(over).unwrap_or(rest.len()))
+        let ends = |b: u8| b.is_ascii_whitespace() || b"\"'`<>,;()[]{}\\".contains(&b);
+        (
+            start,
+            end + rest.bytes().position(ends).unwrap_or(rest.len()),
+        )
     }
 
     fn span(&self, from: usize, to: usize) -> (usize, usize) {

@@ -328,7 +328,8 @@ fn an_answer_over_the_agents_records_is_stopped_unless_it_is_only_to_be_flagged(
             assert_eq!(told["denial"]["rule_id"], "records-per-answer");
         }
         let got = called(&scene, "application/json", &[answer.to_string().as_bytes()]);
-        assert_eq!(got == answer.to_string(), allowed, "{got}");
+        let came = answer.to_string();
+        assert_eq!(got == came, allowed, "{got}");
     }
 }
 
