@@ -222,6 +222,9 @@ async fn tidy(service: Arc<Service>) {
         if let Err(error) = service.store.purge_spent_tokens(now).await {
             tracing::warn!(%error, "cannot forget expired tokens");
         }
+        if let Err(error) = service.store.purge_sessions(clock::unix_micros()).await {
+            tracing::warn!(%error, "cannot forget old sessions");
+        }
         if let Err(error) = service.store.purge_idempotency(now).await {
             tracing::warn!(%error, "cannot forget old answers");
         }

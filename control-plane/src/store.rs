@@ -26,6 +26,7 @@ mod postgres;
 mod queue;
 mod readers;
 mod rules;
+mod sessions;
 mod settings;
 mod sql;
 mod sqlite;

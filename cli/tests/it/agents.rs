@@ -108,6 +108,7 @@ fn a_kill_tells_of_every_layer_and_reaches_delegates() {
     for layer in [
         "registry_state",
         "deny_list",
+        "sessions",
         "audit",
         "tokens",
         "bundle_push",
