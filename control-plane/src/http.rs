@@ -24,6 +24,7 @@ mod settings;
 mod status;
 mod streaming;
 mod tokens;
+mod tool_approvals;
 mod tools;
 mod value;
 
@@ -91,6 +92,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(keys::delete))
         .routes(routes!(tools::list))
         .routes(routes!(tools::show, tools::put, tools::delete))
+        .routes(routes!(tool_approvals::decide))
         .routes(routes!(policies::list))
         .routes(routes!(policies::show, policies::put, policies::delete))
         .routes(routes!(policies::validate))

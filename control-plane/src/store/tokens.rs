@@ -7,7 +7,7 @@ use clampd_token::{AgentJwtError, verify_agent_jwt};
 
 use super::{
     Store, StoreError, agents::state_of, credentials::agent_with_credential, sessions::is_ended,
-    sql::OptionalExtension, sql_integer, tools::tool_by_name,
+    sql::OptionalExtension, sql_integer, tools::approved_tool,
 };
 
 /// What became of an attempt to use a token.
@@ -72,7 +72,7 @@ impl Store {
             Ok(ExchangeFacts {
                 is_session_ended,
                 caller,
-                tool: tool_by_name(connection, &org_id, &tool)?,
+                tool: approved_tool(connection, &org_id, &tool)?,
             })
         })
         .await

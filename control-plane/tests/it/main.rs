@@ -15,6 +15,7 @@ mod backup;
 mod bundle;
 mod catalogue;
 mod client;
+mod descriptors;
 mod documentation;
 mod durability;
 mod idempotency;

@@ -6,7 +6,8 @@
 use serde_json::Value;
 
 use clampd_detect::Place;
-use clampd_model::{Action, Surface, Tool, ToolCategory};
+use clampd_model::{Action, AuditEvent, Surface, ToldDescriptor, Tool, ToolCategory};
+use clampd_token::tool_binding;
 
 use crate::{
     Decision, ErrorCode, Guard, Refusal, Snapshot, consult::Asked, decide::judge_text,
@@ -30,6 +31,8 @@ pub(crate) enum Ruling {
     Refuse(Refusal),
 }
 
+/// The most marks of an event that descriptors may add to; what is left out is told with the next list.
+const TOLD_MARKS_MAX: usize = 64;
 /// The most tools of one list that are looked at.
 const TOOLS_MAX: usize = 2_000;
 
@@ -125,7 +128,26 @@ impl Guard {
         let decision = judge_text(snapshot.settings(), &subject, &found);
         record::mark(&mut watching.event, &decision.marks);
         decision.verdict.lets_pass()
+            && known.is_some_and(|known| is_pinned(&mut watching.event, known, tool))
     }
+}
+
+/// Whether a descriptor is one that its tool is pinned to, or the first that is told of it. What is
+/// not known yet is told in the exchange's event, from which the control plane learns.
+fn is_pinned(event: &mut AuditEvent, known: &Tool, descriptor: &Value) -> bool {
+    let sha256 = tool_binding(descriptor);
+    if known.pins.contains(&sha256) {
+        return true;
+    }
+    let told = ToldDescriptor {
+        tool: known.name.clone(),
+        sha256,
+        is_first: known.pins.is_empty(),
+    };
+    if event.session_flags.len() < TOLD_MARKS_MAX {
+        record::mark(event, &[told.to_mark()]);
+    }
+    told.is_first
 }
 
 /// Every `result.tools` of one message or a batch.

@@ -250,6 +250,7 @@ mod tests {
             audience: "a".into(),
             upstream: None,
             binding: String::new(),
+            pins: Vec::new(),
         }
     }
 
