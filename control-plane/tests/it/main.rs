@@ -34,4 +34,5 @@ mod scene;
 mod server;
 mod tls;
 mod tokens;
+mod traces;
 mod trail;
