@@ -229,6 +229,7 @@ class Stack:
         secrets = {
             "CLAMPD_PROXY_KEY": self.identity["proxy_key"],
             "CLAMPD_TRUST_ROOT": self.identity["trust_root"],
+            "CLAMPD_TOOL_KEY": self._tool_key,
         }
         return self.processes.start("envoy", command, secrets, ROOT)
 

@@ -62,23 +62,12 @@ impl AuditQueue {
             events += 1;
         }
         body.extend_from_slice(b"]}");
-        let headers = vec![
-            (":method".to_owned(), "POST".to_owned()),
-            (":path".to_owned(), "/v1/audit/events".to_owned()),
-            (":authority".to_owned(), to.authority.clone()),
-            ("content-type".to_owned(), "application/json".to_owned()),
-            (
-                "authorization".to_owned(),
-                format!("Bearer {}", to.key.expose()),
-            ),
-        ];
-        let timeout_ms = to.timeout_ms.max(5_000);
+        let callout = to.post("/v1/audit/events", "application/json", &to.key, body);
+        let timeout_ms = callout.timeout_ms.max(5_000);
         Some((
             Callout {
-                cluster: to.cluster.clone(),
-                headers,
-                body,
                 timeout_ms,
+                ..callout
             },
             events,
         ))

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use clampd_guard::{Asking, Reading, Reply, Step};
+use clampd_guard::{Answer, Asking, Callout, Reading, Reply, Step};
 use proxy_wasm::{
     traits::{Context, HttpContext},
     types::Action,
@@ -67,18 +67,16 @@ impl Exchange {
                     let guard = &worker.guard;
                     step = guard.counted(snapshot.as_deref(), *counting, tally, now);
                 }
-                Step::Ask(callout, asking) => match host::call(&callout) {
-                    Some(call) => {
+                Step::Ask(callout, asking) => {
+                    if let Some(call) = made(worker, &callout, &asking) {
                         self.state = State::Asking(call, asking);
                         return Flow::Hold;
                     }
-                    None => {
-                        let snapshot = worker.snapshot();
-                        step = worker
-                            .guard
-                            .answer(snapshot.as_deref(), *asking, None, host::now());
-                    }
-                },
+                    let snapshot = worker.snapshot();
+                    step = worker
+                        .guard
+                        .answer(snapshot.as_deref(), *asking, None, host::now());
+                }
                 Step::Done(mut judgement) => {
                     worker.judged(&judgement);
                     worker.record(std::mem::take(&mut judgement.events));
@@ -150,6 +148,21 @@ impl Exchange {
     }
 }
 
+/// Makes a call, unless it is known that nobody would answer.
+fn made(worker: &Worker, callout: &Callout, asking: &Asking) -> Option<u32> {
+    if !asking.is_of_control_plane() {
+        return host::call(callout);
+    }
+    if !shared::may_ask(callout.timeout_ms, host::now()) {
+        return None;
+    }
+    let call = host::call(callout);
+    if call.is_none() {
+        worker.asked_control_plane(false);
+    }
+    call
+}
+
 impl HttpContext for Exchange {
     fn on_http_request_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
         let (Some(worker), Some(seed)) = (self.worker.clone(), host::seed()) else {
@@ -206,6 +219,9 @@ impl Context for Exchange {
         match std::mem::replace(&mut self.state, State::Stopped) {
             State::Asking(ours, asking) if ours == call => {
                 let answer = host::answer(headers, body_bytes);
+                if asking.is_of_control_plane() {
+                    worker.asked_control_plane(answer.as_ref().is_some_and(Answer::is_there));
+                }
                 let snapshot = worker.snapshot();
                 let step = worker
                     .guard

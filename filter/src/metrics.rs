@@ -13,6 +13,7 @@ pub(crate) struct Metrics {
     flagged: Metric,
     would_block: Metric,
     exempted: Metric,
+    circuit_opened: Metric,
     cache_hits: Metric,
     latency_sum: Metric,
     latency_count: Metric,
@@ -30,8 +31,6 @@ impl Metrics {
     pub(crate) fn define() -> Self {
         let counter = |name| Metric::define(MetricType::Counter, name);
         let gauge = |name| Metric::define(MetricType::Gauge, name);
-        // Dashboards ask for it by name; it stays at 0 where nothing breaks.
-        counter("agentguard_circuit_breaker_open_total");
         Self {
             requests: counter("agentguard_requests_total"),
             denied: counter("agentguard_requests_denied_total"),
@@ -39,6 +38,7 @@ impl Metrics {
             flagged: counter("agentguard_requests_flagged_total"),
             would_block: counter("agentguard_would_block_total"),
             exempted: counter("agentguard_exempted_total"),
+            circuit_opened: counter("agentguard_circuit_breaker_open_total"),
             cache_hits: counter("agentguard_cache_hits_total"),
             latency_sum: counter("agentguard_latency_sum_us"),
             latency_count: counter("agentguard_latency_count"),
@@ -80,6 +80,11 @@ impl Metrics {
         let is_stopped = event.blocked && event.tool_action == MODEL_CALL;
         self.requests.add(u64::from(is_stopped));
         self.denied.add(u64::from(is_stopped));
+    }
+
+    /// Counts that the control plane is waited for no longer.
+    pub(crate) fn circuit_opened(&self) {
+        self.circuit_opened.add(1);
     }
 
     /// Counts texts that were not judged again.

@@ -4,12 +4,13 @@
 //! Writers follow one order, the bundle first and its mark after; so a reader that sees a mark
 //! finds a bundle at least that new. Marks only grow, by compare-and-swap.
 
-use clampd_guard::{Charge, Entry, Laid, Micros, Tally};
+use clampd_guard::{Charge, Circuit, Entry, Laid, Micros, Permit, Tally};
 use proxy_wasm::hostcalls;
 
 const BUNDLE: &str = "clampd.bundle";
 const MARK: &str = "clampd.mark";
 const LEASE: &str = "clampd.lease";
+const CIRCUIT: &str = "clampd.circuit";
 
 /// How long a poller keeps its lease without renewing it.
 const LEASE_MICROS: Micros = 3_000_000;
@@ -70,6 +71,34 @@ pub(crate) fn hold_lease(owner: u64, now: Micros) -> bool {
         return true;
     }
     write(LEASE, &bytes(owner, now + LEASE_MICROS), cas)
+}
+
+/// Whether the control plane may be asked now, for at most so long.
+pub(crate) fn may_ask(timeout_ms: u64, now: Micros) -> bool {
+    for _ in 0..TRIES_MAX {
+        let (there, cas) = read(CIRCUIT);
+        match Circuit::read(there.as_deref()).ask(timeout_ms, now) {
+            Permit::Given => return true,
+            Permit::Refused => return false,
+            Permit::Probe(probing) if write(CIRCUIT, &probing.record(), cas) => return true,
+            Permit::Probe(_) => {}
+        }
+    }
+    false
+}
+
+/// Notes whether the control plane answered; gives whether nobody will wait for it from now on.
+pub(crate) fn was_asked(is_answered: bool, now: Micros) -> bool {
+    for _ in 0..TRIES_MAX {
+        let (there, cas) = read(CIRCUIT);
+        let Some(circuit) = Circuit::read(there.as_deref()).told(is_answered, now) else {
+            return false;
+        };
+        if write(CIRCUIT, &circuit.record(), cas.or(Some(ABSENT))) {
+            return circuit.has_opened();
+        }
+    }
+    false
 }
 
 /// Charges what a request uses; nothing when so many others are being charged that it cannot be.

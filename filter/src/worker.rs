@@ -59,6 +59,14 @@ impl Worker {
         Some(snapshot)
     }
 
+    /// Notes whether the control plane answered a call.
+    pub(crate) fn asked_control_plane(&self, is_answered: bool) {
+        if shared::was_asked(is_answered, host::now()) {
+            self.metrics.circuit_opened();
+            host::error("clampd: the control plane does not answer; calls no longer wait for it");
+        }
+    }
+
     /// Counts a judgement.
     pub(crate) fn judged(&self, judgement: &Judgement) {
         self.metrics.judged(judgement);

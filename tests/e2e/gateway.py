@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -88,6 +89,17 @@ class Gateway:
     def seen(self) -> int:
         """How many requests have reached the example tool, if only with their headers."""
         return ask("GET", f"{self.tool_url}/seen").json["requests"]
+
+    def metric(self, name: str) -> float:
+        """The sum of one of the gateway's metrics over all its labels."""
+        text = self.ask("GET", "/metrics").body.decode()
+        samples = re.findall(rf"^{name}(?:\{{[^}}]*\}})? ([0-9.e+]+)$", text, re.M)
+        return sum(map(float, samples))
+
+    def envoy_stat(self, name: str) -> int:
+        """The value of one of Envoy's statistics."""
+        url = f"{self.state['envoy_admin_url']}/stats?filter=^{name}$"
+        return int(ask("GET", url).body.decode().rpartition(": ")[2] or 0)
 
     def last_seen(self) -> dict[str, Any]:
         """The request that reached the example tool last: its first line and header names."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 from gateway import EVIL_SQL, SAFE_SQL, Gateway
 from processes import wait_until
+from stack import Stack
 
 DOCUMENTED_SQL = "SELECT tool_name, blocked, assessed_risk, denial_reason\nFROM audit_logs LIMIT 8"
 ARRIVAL_SECONDS_MAX = 10
@@ -82,3 +85,26 @@ def test_nothing_that_matched_is_logged(gateway: Gateway):
     gateway.proxy({"sql": "DROP TABLE quagga_sightings"})
     gateway.call("/v1/scan-output", {"text": "quagga_sightings SSN: 123-45-6789"})
     assert b"quagga_sightings" not in gateway.stack.processes.log("envoy").read_bytes()
+
+
+def test_where_it_is_required_nothing_passes_before_its_event_is_kept(own_stack: Stack):
+    state = own_stack.up()
+    own_stack.processes.stop("envoy")
+    own_stack.start_envoy(changes={"audit": {"mode": "required"}, "mint": "local"})
+    gateway = Gateway(own_stack, state)
+    before = gateway.seen()
+    assert gateway.proxy(SAFE_SQL).json["allowed"] is True
+    assert gateway.mcp(SAFE_SQL).json["result"]["isError"] is False
+    assert gateway.seen() == before + 2
+    counted = "SELECT count(*) FROM audit_logs WHERE tool_name = 'database.query'"
+    rows = own_stack.admin("POST", "/v1/audit/query", {"sql": counted})["rows"]
+    assert rows[0][0] >= 2, "the calls were answered, so their events are there"
+    os.kill(state["control_plane_pid"], signal.SIGSTOP)
+    try:
+        for answer in (gateway.proxy(SAFE_SQL), gateway.mcp(SAFE_SQL)):
+            assert "control_plane_unavailable" in answer.body.decode(), answer.body
+        assert gateway.proxy(EVIL_SQL).json["allowed"] is False
+        assert gateway.seen() == before + 2
+    finally:
+        os.kill(state["control_plane_pid"], signal.SIGCONT)
+    assert wait_until(lambda: gateway.proxy(SAFE_SQL).status == 200, 30)

@@ -62,6 +62,26 @@ def test_a_control_plane_that_hangs_leaves_no_call_hanging(own_stack: Stack):
     assert wait_until(lambda: gateway.proxy(SAFE_SQL).status == 200, 30)
 
 
+def test_calls_stop_waiting_for_a_control_plane_that_hangs(own_stack: Stack):
+    state = own_stack.up()
+    gateway = Gateway(own_stack, state)
+    os.kill(state["control_plane_pid"], signal.SIGSTOP)
+    try:
+        opened = "agentguard_circuit_breaker_open_total"
+        assert wait_until(
+            lambda: gateway.proxy(SAFE_SQL).status == 503 and gateway.metric(opened) == 1, 30
+        )
+        waited = gateway.envoy_stat("cluster.control_plane.upstream_rq_timeout")
+        refused = [gateway.proxy(SAFE_SQL).json["error_code"] for _ in range(50)]
+        assert set(refused) == {"control_plane_unavailable"}
+        # The probes waited, and what else asks the control plane; the fifty did not.
+        assert gateway.envoy_stat("cluster.control_plane.upstream_rq_timeout") - waited < 10
+        assert gateway.metric(opened) == 1
+    finally:
+        os.kill(state["control_plane_pid"], signal.SIGCONT)
+    assert wait_until(lambda: gateway.proxy(SAFE_SQL).status == 200, 30)
+
+
 def test_before_the_first_bundle_nothing_is_decided(own_stack: Stack):
     own_stack.up()
     own_stack.processes.stop("envoy")

@@ -10,6 +10,7 @@ use crate::{
     delegation::Delegation,
     format::Format,
     identity::{KeyDemand, identify},
+    introspect,
     step::Reading,
     tool_call::Admitted,
 };
@@ -199,7 +200,10 @@ pub(crate) fn admit(
         | Endpoint::ScanOutput => KeyDemand::Required,
         _ => KeyDemand::Optional,
     };
-    let caller = identify(snapshot, config, head, demand, seed.now)?;
+    let (caller, micro_token) = match introspect::shown(snapshot, config, head, endpoint)? {
+        Some(shown) => (shown.caller, Some(shown.token)),
+        None => (identify(snapshot, config, head, demand, seed.now)?, None),
+    };
     refuse_encodings(head)?;
     refuse_charsets(head)?;
     let delegation = Delegation::from_head(head)?;
@@ -230,6 +234,7 @@ pub(crate) fn admit(
             caller,
             meta,
             mcp_names,
+            micro_token,
         },
     })
 }

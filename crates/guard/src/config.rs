@@ -6,7 +6,7 @@ use clampd_model::{Agent, AgentId, Boundaries, Secret};
 use clampd_token::VerifyingKey;
 use serde::Deserialize;
 
-use crate::{Peers, rest::RestRoute};
+use crate::{Callout, Peers, rest::RestRoute};
 
 /// The largest body cap that can be set: the filter must stay under Envoy's buffer limit and
 /// wasm's memory.
@@ -21,10 +21,15 @@ pub struct Config {
     pub control_plane: ControlPlane,
     /// Whose signature makes a bundle good.
     pub trust_root: VerifyingKey,
+    /// The key with which a filter in front of a tool has micro-tokens looked into; without one it
+    /// takes none.
+    pub introspection_key: Option<Secret>,
     /// Who signs micro-tokens.
     pub mint: Mint,
     /// What happens when the control plane should sign and cannot.
     pub mint_failure: MintFailure,
+    /// When an event must be with the control plane.
+    pub audit: AuditMode,
     /// The largest body that is read, in bytes.
     pub body_bytes_max: usize,
     /// Envoy clusters by the origin (`http://host:port`) that they reach.
@@ -94,6 +99,25 @@ pub struct ControlPlane {
     pub timeout_ms: u64,
 }
 
+impl ControlPlane {
+    /// The call that posts a body to it with that key.
+    pub fn post(&self, path: &str, content_type: &str, key: &Secret, body: Vec<u8>) -> Callout {
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        Callout {
+            cluster: self.cluster.clone(),
+            headers: vec![
+                header(":method", "POST"),
+                header(":path", path),
+                header(":authority", &self.authority),
+                header("content-type", content_type),
+                header("authorization", &format!("Bearer {}", key.expose())),
+            ],
+            body,
+            timeout_ms: self.timeout_ms,
+        }
+    }
+}
+
 /// Who signs micro-tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -112,6 +136,17 @@ pub enum MintFailure {
     Deny,
     /// The filter signs, and the token says `degraded`.
     Degrade,
+}
+
+/// When an event must be with the control plane.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditMode {
+    /// Soon: it waits in a queue, and what is lost is counted.
+    #[default]
+    Queued,
+    /// Before what it tells of passes.
+    Required,
 }
 
 /// How a blocked MCP call is answered.
@@ -161,10 +196,14 @@ struct Written {
     control_plane: WrittenControlPlane,
     /// The environment variable that holds the public key of the bundles.
     trust_root_env: String,
+    #[serde(default)]
+    introspection: Option<WrittenIntrospection>,
     #[serde(default = "exchange")]
     mint: Mint,
     #[serde(default = "deny")]
     mint_failure: MintFailure,
+    #[serde(default)]
+    audit: WrittenAudit,
     #[serde(default = "body_bytes_max")]
     body_bytes_max: usize,
     #[serde(default)]
@@ -200,6 +239,20 @@ struct WrittenControlPlane {
     key_env: String,
     #[serde(default = "control_plane_timeout_ms")]
     timeout_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenIntrospection {
+    /// The environment variable that holds a key of the role `tool`.
+    key_env: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenAudit {
+    #[serde(default)]
+    mode: AuditMode,
 }
 
 #[derive(Deserialize)]
@@ -285,6 +338,10 @@ impl Config {
                 })
         };
         let key = from_environment("control_plane.key_env", &written.control_plane.key_env)?;
+        let introspection = written.introspection.as_ref();
+        let introspection_key = introspection
+            .map(|wanted| from_environment("introspection.key_env", &wanted.key_env))
+            .transpose()?;
         let root = from_environment("trust_root_env", &written.trust_root_env)?;
         let trust_root = VerifyingKey::parse(root.trim())
             .map_err(|e| field_error("trust_root_env", e.to_string()))?;
@@ -358,8 +415,10 @@ impl Config {
                 timeout_ms: written.control_plane.timeout_ms,
             },
             trust_root,
+            introspection_key: introspection_key.map(|key| Secret::new(key.trim())),
             mint: written.mint,
             mint_failure: written.mint_failure,
+            audit: written.audit.mode,
             body_bytes_max: written.body_bytes_max,
             upstreams: written.upstreams,
             egress: written.egress,
@@ -413,6 +472,19 @@ mod tests {
         assert_eq!(config.mcp_paths, Vec::<String>::new());
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
+    #[test]
+    fn every_field_stands_in_the_reference() {
+        let reference = include_str!("../../../docs/filter.md");
+        let error = parse(r#"{"x":1}"#).unwrap_err().to_string();
+        let (_, fields) = error.split_once("expected one of ").unwrap();
+        let fields: Vec<_> = fields.split('`').skip(1).step_by(2).collect();
+        assert!(fields.len() > 15, "{error}");
+        for field in fields {
+            assert!(reference.contains(&format!("\n| `{field}` |")), "{field}");
+        }
+    }
+
     #[test]
     fn a_bad_configuration_is_refused_with_the_fields_name() {
         for (json, name) in [
@@ -420,6 +492,11 @@ mod tests {
             (with(r#","body_bytes_max":99999999"#), "body_bytes_max"),
             (with(r#","tool_timeout_ms":0"#), "tool_timeout_ms"),
             (with(r#","mint":"maybe""#), "maybe"),
+            (with(r#","audit":{"mode":"never"}"#), "never"),
+            (
+                with(r#","introspection":{"key_env":"NONE"}"#),
+                "introspection.key_env",
+            ),
             (with(r#","mint_failur":"deny""#), "mint_failur"),
             (with(r#","mcp":{"paths":["mcp"]}"#), "mcp.paths"),
             (with(r#","mcp":{"paths":["/v1/x"]}"#), "mcp.paths"),

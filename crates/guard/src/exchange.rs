@@ -98,13 +98,16 @@ impl Guard {
         body: Vec<u8>,
         now: Micros,
     ) -> Step {
-        let admitted = reading.admitted;
+        let mut admitted = reading.admitted;
         let Some(snapshot) = snapshot.filter(|s| s.is_good_at(now)) else {
             let endpoint = Some(admitted.endpoint);
             return refuse(endpoint, &not_ready(), &admitted.meta.request_id);
         };
         if body.len() > self.config.body_bytes_max {
             return self.too_large(Reading { admitted });
+        }
+        if let Some(token) = admitted.micro_token.take() {
+            return self.introspect(snapshot, admitted, &token, &body, now);
         }
         let parsed = match self.parse(&admitted, &body) {
             Ok(parsed) => parsed,
@@ -138,6 +141,16 @@ impl Guard {
 
     /// Judges a request that was counted; `None` when it could not be.
     pub fn counted(
+        &self,
+        snapshot: Option<&Snapshot>,
+        counting: Counting,
+        tally: Option<Tally>,
+        now: Micros,
+    ) -> Step {
+        self.recorded_first(self.judge_counted(snapshot, counting, tally, now))
+    }
+
+    fn judge_counted(
         &self,
         snapshot: Option<&Snapshot>,
         counting: Counting,
@@ -204,29 +217,25 @@ impl Guard {
         answer: Option<Answer>,
         now: Micros,
     ) -> Step {
-        let call = match &asking {
-            Asking::Mint(minting) => &minting.call,
-            Asking::Forward(forwarding) => &forwarding.call,
-        };
-        let Some(snapshot) = snapshot.filter(|s| s.is_good_at(now)) else {
-            return call.refuse(&not_ready(), now);
-        };
-        // The last gate: an agent killed while we waited gets nothing.
-        let Admitted { caller, meta, .. } = &call.admitted;
-        let still = may_act(snapshot, &caller.agent)
-            .and_then(|()| meta.delegation.check(snapshot, &caller.agent));
-        if let Err(refusal) = still {
-            return call.refuse(&refusal, now);
-        }
-        match asking {
-            Asking::Mint(Minting { call }) => {
-                match mint::finish(&self.config, snapshot, &call, answer, now) {
+        let good = snapshot.filter(|s| s.is_good_at(now));
+        let step = match asking {
+            Asking::Record(recording) => return recording.acknowledged(good, answer.as_ref(), now),
+            Asking::Mint(Minting { call }) => match last_gate(good, &call) {
+                Ok(snapshot) => match mint::finish(&self.config, snapshot, &call, answer, now) {
                     Ok(minted) => self.send(call, minted, now),
                     Err(refusal) => call.refuse(&refusal, now),
-                }
+                },
+                Err(refusal) => call.refuse(&refusal, now),
+            },
+            Asking::Forward(forwarding) => match last_gate(good, &forwarding.call) {
+                Ok(snapshot) => self.hand_back(snapshot, forwarding, answer, now),
+                Err(refusal) => forwarding.call.refuse(&refusal, now),
+            },
+            Asking::Introspect(introspecting) => {
+                Self::introspected(good, introspecting, answer, now)
             }
-            Asking::Forward(forwarding) => self.hand_back(snapshot, forwarding, answer, now),
-        }
+        };
+        self.recorded_first(step)
     }
 
     fn judge_body(
@@ -413,6 +422,18 @@ impl Guard {
     }
 }
 
+/// The last gate of a call: an agent killed while we waited gets nothing.
+pub(crate) fn last_gate<'s>(
+    snapshot: Option<&'s Snapshot>,
+    call: &JudgedCall,
+) -> Result<&'s Snapshot, Refusal> {
+    let snapshot = snapshot.ok_or_else(not_ready)?;
+    let Admitted { caller, meta, .. } = &call.admitted;
+    may_act(snapshot, &caller.agent)?;
+    meta.delegation.check(snapshot, &caller.agent)?;
+    Ok(snapshot)
+}
+
 impl JudgedCall {
     /// The end of a call that was judged and is stopped.
     fn deny(self, now: Micros) -> Step {
@@ -426,7 +447,7 @@ impl JudgedCall {
     }
 
     /// The end of a call that may not go on for another reason.
-    fn refuse(&self, refusal: &Refusal, now: Micros) -> Step {
+    pub(crate) fn refuse(&self, refusal: &Refusal, now: Micros) -> Step {
         let id = &self.admitted.meta.request_id;
         let reply = match &self.outlet {
             Outlet::Upstream(denier) => denier.refuse(Stage::Call, refusal, id),

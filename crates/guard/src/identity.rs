@@ -100,7 +100,7 @@ pub(crate) fn identify(
     let peer = head.peer().and_then(|uri| config.peers.agent(uri));
     let shows_itself = peer.is_some() || head.has(AGENT_TOKEN_HEADER);
     if let Some(agent) = config.agent.as_ref().filter(|_| !shows_itself) {
-        return identify_fixed(snapshot, config, agent);
+        return identify_named(snapshot, config, agent);
     }
     let key_org = match (head.has(KEY_HEADER), demand) {
         (true, _) => Some(org_of_key(snapshot, head)?),
@@ -197,7 +197,7 @@ fn verified(snapshot: &Snapshot, jwt: &str, now: Micros) -> Result<AgentClaims, 
 }
 
 /// The one agent that the configuration names: `authorization` is not looked at.
-fn identify_fixed(
+pub(crate) fn identify_named(
     snapshot: &Snapshot,
     config: &Config,
     agent: &AgentId,

@@ -7,6 +7,7 @@
 
 mod admit;
 mod bounds;
+mod circuit;
 mod config;
 mod consult;
 mod count;
@@ -19,6 +20,7 @@ mod forward;
 #[doc(hidden)]
 pub mod fuzzing;
 mod identity;
+mod introspect;
 mod json;
 mod leaves;
 mod mcp;
@@ -30,6 +32,7 @@ mod outcome;
 mod own_rules;
 mod peer;
 mod record;
+mod recording;
 mod refusal;
 mod reply;
 mod respond;
@@ -44,7 +47,10 @@ mod trace;
 mod weigh;
 mod whole_bundle;
 
-pub use config::{Config, ConfigError, ControlPlane, McpDenial, Mint, MintFailure, Mode, Trace};
+pub use circuit::{Circuit, Permit};
+pub use config::{
+    AuditMode, Config, ConfigError, ControlPlane, McpDenial, Mint, MintFailure, Mode, Trace,
+};
 pub use count::{Charge, Counting, Entry, Laid, Tally};
 pub use decide::{Decision, judge_text};
 pub use exchange::Guard;

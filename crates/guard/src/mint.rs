@@ -1,12 +1,12 @@
 //! Getting the micro-token of an allowed call.
 
-use clampd_model::{MICRO_TOKEN_TTL_SECONDS, MicroTokenClaims, Tool, TrustLevel};
+use clampd_model::{MICRO_TOKEN_TTL_SECONDS, MicroTokenClaims, Secret, Tool, TrustLevel};
 use clampd_token::{ISSUER, TOKEN_BYTES_MAX, sign_micro_token_hs256};
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
     Answer, Callout, Config, ErrorCode, Micros, Mint, MintFailure, Refusal, Snapshot,
-    tool_call::JudgedCall,
+    json::parse_strict, tool_call::JudgedCall,
 };
 
 /// An allowed call that waits for its token.
@@ -63,19 +63,16 @@ pub(crate) fn finish(
     now: Micros,
 ) -> Result<Minted, Refusal> {
     if let Some(answer) = answer {
-        if answer.status == 200
-            && let Ok(granted) = serde_json::from_slice::<Granted>(&answer.body)
-            && is_token(&granted.access_token)
-        {
+        let said = parse_strict(&answer.body).unwrap_or_default();
+        let token = said.get("access_token").and_then(Value::as_str);
+        if let Some(token) = token.filter(|token| answer.status == 200 && is_token(token)) {
             return Ok(Minted {
-                token: granted.access_token,
+                token: token.to_owned(),
                 degraded: false,
             });
         }
-        if matches!(answer.status, 400 | 403 | 404)
-            && let Ok(refused) = serde_json::from_slice::<Refused>(&answer.body)
-        {
-            return Err(match refused.error_code.as_deref() {
+        if matches!(answer.status, 400 | 403 | 404) && said.is_object() {
+            return Err(match said.get("error_code").and_then(Value::as_str) {
                 Some("agent_killed") => ErrorCode::AgentKilled.because("agent is killed"),
                 Some("agent_suspended") => ErrorCode::AgentSuspended.because("agent is suspended"),
                 Some("session_ended") => {
@@ -118,28 +115,7 @@ fn exchange(config: &Config, call: &JudgedCall) -> Result<Callout, Refusal> {
     if let Some(session) = &call.admitted.meta.session_id {
         form.add("session_id", session);
     }
-    let headers = vec![
-        (":method".to_owned(), "POST".to_owned()),
-        (":path".to_owned(), "/v1/tokens/exchange".to_owned()),
-        (
-            ":authority".to_owned(),
-            config.control_plane.authority.clone(),
-        ),
-        (
-            "content-type".to_owned(),
-            "application/x-www-form-urlencoded".to_owned(),
-        ),
-        (
-            "authorization".to_owned(),
-            format!("Bearer {}", config.control_plane.key.expose()),
-        ),
-    ];
-    Ok(Callout {
-        cluster: config.control_plane.cluster.clone(),
-        headers,
-        body: form.0.into_bytes(),
-        timeout_ms: config.control_plane.timeout_ms,
-    })
+    Ok(form.into_callout(config, "/v1/tokens/exchange", &config.control_plane.key))
 }
 
 fn sign_here(
@@ -171,17 +147,6 @@ fn sign_here(
     Ok(sign_micro_token_hs256(&claims, &mint.key_id, &mint.key))
 }
 
-#[derive(Deserialize)]
-struct Granted {
-    access_token: String,
-}
-
-#[derive(Deserialize)]
-struct Refused {
-    #[serde(default)]
-    error_code: Option<String>,
-}
-
 /// Whether a text can stand in a header as a token: what the control plane sends is believed, but
 /// never so far that it could add a header.
 fn is_token(text: &str) -> bool {
@@ -194,10 +159,17 @@ fn is_token(text: &str) -> bool {
 
 /// `application/x-www-form-urlencoded`.
 #[derive(Default)]
-struct Form(String);
+pub(crate) struct Form(String);
 
 impl Form {
-    fn add(&mut self, name: &str, value: &str) {
+    /// The call that posts it to the control plane with that key.
+    pub(crate) fn into_callout(self, config: &Config, path: &str, key: &Secret) -> Callout {
+        let kind = "application/x-www-form-urlencoded";
+        let body = self.0.into_bytes();
+        config.control_plane.post(path, kind, key, body)
+    }
+
+    pub(crate) fn add(&mut self, name: &str, value: &str) {
         if !self.0.is_empty() {
             self.0.push('&');
         }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Where the micro-token goes when `authorization` is the upstream's own.
-const TOKEN_HEADER: &str = "x-clampd-token";
+pub(crate) const TOKEN_HEADER: &str = "x-clampd-token";
 
 /// Headers that are for us alone.
 pub(crate) const OURS: [&str; 4] = [
@@ -70,6 +70,19 @@ impl Going {
         Self {
             verdict,
             ..Self::without_token(admitted, event, Denier::for_nobody(McpDenial::Http))
+        }
+    }
+
+    /// A call whose token was used up.
+    pub(crate) fn introspected(
+        admitted: Admitted,
+        event: AuditEvent,
+        denier: Denier,
+        tool: Tool,
+    ) -> Self {
+        Self {
+            tool: Some(tool),
+            ..Self::without_token(admitted, event, denier)
         }
     }
 

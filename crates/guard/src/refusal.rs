@@ -67,6 +67,8 @@ error_codes! {
     NotFound = 404 "not_found",
     /// The endpoint answers another method.
     MethodNotAllowed = 405 "method_not_allowed",
+    /// The micro-token was used before.
+    ReplayDetected = 409 "replay_detected",
     /// The body is larger than the gateway reads.
     PayloadTooLarge = 413 "payload_too_large",
     /// The body is encoded in a way that cannot be inspected.

@@ -3,8 +3,8 @@
 use clampd_model::{AuditEvent, Verdict};
 
 use crate::{
-    Charge, Counting, Mode, forward::Forwarding, mint::Minting, reply::Reply, respond::Watching,
-    tool_call::Admitted,
+    Charge, Counting, Mode, forward::Forwarding, introspect::Introspecting, mint::Minting,
+    recording::Recording, reply::Reply, respond::Watching, tool_call::Admitted,
 };
 
 /// Unix time in microseconds.
@@ -126,6 +126,20 @@ pub enum Asking {
     Mint(Minting),
     /// For what the tool answers.
     Forward(Forwarding),
+    /// Whether the micro-token that came is good.
+    Introspect(Introspecting),
+    /// For the audit trail's acknowledgement.
+    Record(Recording),
+}
+
+impl Asking {
+    /// Whether it is the control plane that is asked.
+    pub fn is_of_control_plane(&self) -> bool {
+        match self {
+            Self::Mint(_) | Self::Introspect(_) | Self::Record(_) => true,
+            Self::Forward(_) => false,
+        }
+    }
 }
 
 /// A call to make.
@@ -150,6 +164,13 @@ pub struct Answer {
     pub is_encoded: bool,
     /// The body.
     pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// Whether whoever was asked is there: an error of its own says no more than silence does.
+    pub fn is_there(&self) -> bool {
+        self.status < 500
+    }
 }
 
 /// What was decided, and what is to be done about it.

@@ -1,7 +1,7 @@
 //! Tool calls: read from a body, judged, and what is kept of them until they are answered.
 
 use clampd_detect::{Findings, Place};
-use clampd_model::{Action, AuditEvent, Mode, Surface, Tool, ToolCategory, Verdict};
+use clampd_model::{Action, AuditEvent, Mode, Secret, Surface, Tool, ToolCategory, Verdict};
 use clampd_token::call_binding;
 use serde_json::{Map, Value};
 
@@ -31,6 +31,8 @@ pub(crate) struct Admitted {
     pub(crate) mcp_names: (Option<String>, Option<String>),
     /// What the head of a REST call says.
     pub(crate) rest: Option<RestHead>,
+    /// The micro-token that vouches for the call, not yet looked into.
+    pub(crate) micro_token: Option<Secret>,
 }
 
 /// A tool call as its caller put it.

@@ -27,5 +27,6 @@ pub use ed25519::{InvalidKey, SigningKey, VerifyingKey};
 pub use jws::TOKEN_BYTES_MAX;
 pub use micro_token::{
     ISSUER, MicroTokenError, MicroTokenKey, SCOPE_KEY_ID, derive_local_mint_key,
-    micro_token_key_id, sign_micro_token_ed25519, sign_micro_token_hs256, verify_micro_token,
+    micro_token_key_id, micro_token_subject, sign_micro_token_ed25519, sign_micro_token_hs256,
+    verify_micro_token,
 };

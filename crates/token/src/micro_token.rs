@@ -1,6 +1,6 @@
 //! The token that one allowed call carries to its tool.
 
-use clampd_model::{MicroTokenClaims, Secret};
+use clampd_model::{AgentId, MicroTokenClaims, Secret};
 
 use crate::{
     SigningKey, VerifyingKey,
@@ -51,6 +51,14 @@ pub fn sign_micro_token_hs256(claims: &MicroTokenClaims, key_id: &str, key: &Sec
 /// The `kid` that a micro-token names, before anything is verified.
 pub fn micro_token_key_id(token: &str) -> Option<String> {
     Jws::parse(token)?.header.kid
+}
+
+/// The agent that a token of [`ISSUER`] names, before anything is verified: it proves nothing.
+pub fn micro_token_subject(token: &str) -> Option<AgentId> {
+    let claims: serde_json::Value = Jws::parse(token)?.claims()?;
+    let claim = |name| claims.get(name)?.as_str();
+    let subject = claim("sub").filter(|_| claim("iss") == Some(ISSUER))?;
+    AgentId::parse(subject).ok()
 }
 
 /// Checks signature and time at `now` (Unix seconds). That it is used once is for the caller to

@@ -9,8 +9,10 @@
 
 mod alike;
 mod bounds;
+mod introspection;
 mod models;
 mod policies;
+mod recording;
 mod risk;
 mod routes;
 mod scene;

@@ -92,14 +92,12 @@ impl Scene {
             "upstreams":{{"http://127.0.0.1:9001":"sql"}},"mcp":{{"paths":["/mcp"],"denial":"{denial}"}},{extra}}}"#
         );
         let config = Config::parse(json.as_bytes(), |name| {
-            Some(
-                if name == "ROOT" {
-                    ROOT
-                } else {
-                    "ag_live_proxy"
-                }
-                .to_owned(),
-            )
+            let value = match name {
+                "ROOT" => ROOT,
+                "TOOL_KEY" => "ag_live_tool",
+                _ => "ag_live_proxy",
+            };
+            Some(value.to_owned())
         });
         let detector = Detector::new(*clampd_ruleset::RULES).unwrap();
         Self {
