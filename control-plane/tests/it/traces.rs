@@ -43,6 +43,14 @@ fn collector() -> (String, JoinHandle<(String, Vec<u8>)>) {
     (endpoint, taking)
 }
 
+/// A service that hands its spans in there.
+fn traced(endpoint: &str) -> Scene {
+    Scene::with(Settings {
+        collector: Some(Collector::parse(endpoint).unwrap()),
+        ..Settings::default()
+    })
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -55,10 +63,7 @@ fn attribute(span: &Span, key: &str) -> Option<Value> {
 #[test]
 fn a_collector_gets_a_span_of_a_request_in_the_trace_that_it_came_in_and_no_secret() {
     let (endpoint, taking) = collector();
-    let mut scene = Scene::with(Settings {
-        collector: Some(Collector::parse(&endpoint).unwrap()),
-        ..Settings::default()
-    });
+    let mut scene = traced(&endpoint);
     let parent = format!("00-{TRACE}-{PARENT}-01");
     let admin = scene.admin().with("traceparent", &parent);
     let answer = admin.get("/v1/agents/secret-agent?x=hidden");
@@ -109,10 +114,7 @@ fn a_collector_gets_a_span_of_a_request_in_the_trace_that_it_came_in_and_no_secr
 #[test]
 fn a_caller_that_does_not_sample_is_not_traced() {
     let (endpoint, taking) = collector();
-    let mut scene = Scene::with(Settings {
-        collector: Some(Collector::parse(&endpoint).unwrap()),
-        ..Settings::default()
-    });
+    let mut scene = traced(&endpoint);
     let parent = format!("00-{TRACE}-{PARENT}-00");
     Client::new(&scene.url, "")
         .with("traceparent", &parent)
@@ -132,11 +134,7 @@ fn a_collector_that_is_away_holds_nothing_up() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let collector = Collector::parse(&format!("http://{gone}")).unwrap();
-    let mut scene = Scene::with(Settings {
-        collector: Some(collector),
-        ..Settings::default()
-    });
+    let mut scene = traced(&format!("http://{gone}"));
     scene.admin().get("/v1/agents").expect(200);
     scene.stop();
 }
