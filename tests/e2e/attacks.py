@@ -9,7 +9,7 @@ CALLS: list[tuple[str, dict[str, str]]] = [
     ("database", {"sql": "TRUNCATE TABLE users"}),
     ("database", {"sql": "DELETE FROM users"}),
     ("database", {"sql": "SELECT name FROM users WHERE 1=1; DROP TABLE users"}),
-    ("database", {"sql": "SELECT 1; DROP TABLE users; --"}),
+    ("database", {"sql": "SELECT * FROM users WHERE id = 1 OR 1=1"}),
     ("database", {"sql": "UPDATE users SET name = 'x'"}),
     ("database", {"sql": "ＤＲＯＰ ＴＡＢＬＥ users"}),
     ("http", {"url": "http://169.254.169.254/latest/meta-data/"}),

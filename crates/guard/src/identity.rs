@@ -191,8 +191,11 @@ fn by_certificate<'h>(
 }
 
 fn verified(snapshot: &Snapshot, jwt: &str, now: Micros) -> Result<AgentClaims, AgentJwtError> {
-    verify_agent_jwt(jwt, now / 1_000_000, |id| {
-        snapshot.agent(id).map(|agent| &agent.credential)
+    let now = now / 1_000_000;
+    snapshot.verified().claims(jwt, now, || {
+        verify_agent_jwt(jwt, now, |id| {
+            snapshot.agent(id).map(|agent| &agent.credential)
+        })
     })
 }
 

@@ -44,6 +44,7 @@ mod step;
 mod stream;
 mod tool_call;
 mod trace;
+mod verified;
 mod weigh;
 mod whole_bundle;
 

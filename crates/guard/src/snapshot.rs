@@ -7,7 +7,7 @@ use clampd_model::{
     Settings, Tool,
 };
 
-use crate::{Micros, OwnRules};
+use crate::{Micros, OwnRules, verified::Verified};
 
 /// Everything that decisions are made of. It is replaced whole.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub struct Snapshot {
     settings: Settings,
     local_mint: Option<LocalMint>,
     jwks: Jwks,
+    verified: Verified,
 }
 
 /// Why a bundle cannot be put in force.
@@ -127,6 +128,7 @@ impl Snapshot {
             settings: entries(s.settings, "settings")?,
             local_mint: s.local_mint.map(|l| l.entries),
             jwks: entries(s.jwks, "jwks")?,
+            verified: Verified::default(),
         })
     }
 
@@ -144,6 +146,11 @@ impl Snapshot {
     #[must_use]
     pub fn renewed(self, expires_at: u64) -> Self {
         Self { expires_at, ..self }
+    }
+
+    /// The agents' JWTs that were found good under it.
+    pub(crate) fn verified(&self) -> &Verified {
+        &self.verified
     }
 
     /// The organisation it is for.

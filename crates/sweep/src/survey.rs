@@ -120,7 +120,9 @@ impl Survey {
         loop {
             let nth = at / BLOCK;
             let there = self.blocks.get(nth)?.any(wanted);
-            let end = text.len().min((nth + 1) * BLOCK);
+            // The last block may be longer than the text; it too is left as a whole.
+            let behind = (nth + 1) * BLOCK;
+            let end = text.len().min(behind);
             let found = || {
                 let mut rest = text.get(at..end)?.iter();
                 rest.position(|byte| class(*byte) & wanted.0 != 0)
@@ -128,7 +130,7 @@ impl Survey {
             if let Some(found) = there.then(found).flatten() {
                 return Some(at + found);
             }
-            at = end.max(at + 1);
+            at = behind;
         }
     }
 }

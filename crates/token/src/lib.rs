@@ -22,7 +22,9 @@ pub use audit_trail::{
     sign_audit_statement, verify_audit_statement,
 };
 pub use bundle::{BundleSignatureError, sign_bundle, verify_bundle};
-pub use canonical::{call_binding, canonical_json, sha256_hex, sorted_fields, tool_binding};
+pub use canonical::{
+    call_binding, canonical_json, sha256, sha256_hex, sorted_fields, tool_binding,
+};
 pub use ed25519::{InvalidKey, SigningKey, VerifyingKey};
 pub use jws::TOKEN_BYTES_MAX;
 pub use micro_token::{
