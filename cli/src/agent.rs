@@ -1,5 +1,6 @@
 //! `clampd agent` and `clampd kill`: who may call, and the end of it.
 
+mod boundaries;
 mod order;
 mod short;
 
@@ -9,7 +10,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 pub(crate) use self::order::{KillArguments, kill};
-use self::{order::Order, short::Short};
+use self::{boundaries::BoundariesVerb, order::Order, short::Short};
 use crate::{
     Outcome,
     control_plane::{ControlPlane, list_of, text_of},
@@ -38,6 +39,11 @@ pub(crate) enum AgentVerb {
     Show {
         /// Its id, or the beginning of it
         id: String,
+    },
+    /// What an agent may use at most, and when and where it may act
+    Boundaries {
+        #[command(subcommand)]
+        verb: BoundariesVerb,
     },
     /// Stop an agent for a while
     Suspend(OrderArguments),
@@ -122,6 +128,9 @@ pub(crate) fn run(verb: AgentVerb, global: &Global, out: &mut Output) -> Result<
         AgentVerb::Show { id } => {
             let (_, agent) = named(&control_plane, &id, |path| control_plane.get(path))?;
             show(&agent, global, out)?;
+        }
+        AgentVerb::Boundaries { verb } => {
+            return boundaries::run(verb, &control_plane, global, out);
         }
         AgentVerb::Suspend(arguments) => {
             return order::give(Order::Suspend, &arguments, &control_plane, global, out);

@@ -59,6 +59,10 @@ impl ControlPlane {
         self.0.send("PUT", path, Some(body))?.expect_success()
     }
 
+    pub(crate) fn patch(&self, path: &str, body: &Value) -> Result<Value, CliError> {
+        self.0.send("PATCH", path, Some(body))?.expect_success()
+    }
+
     pub(crate) fn send(&self, method: &str, path: &str, body: &Body) -> Result<Answer, CliError> {
         self.0.send_body(method, path, Some(body))
     }

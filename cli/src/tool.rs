@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clampd_model::ToolCategory;
+use clampd_model::{Approval, ToolCategory};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::{
     http::path_segment,
     output::Output,
     policy::json_of,
-    table::Table,
+    table::{Table, printable},
 };
 
 /// The longest descriptor that is read.
@@ -27,6 +27,15 @@ pub(crate) enum ToolVerb {
     List,
     /// Add a tool, or put it in the place of the one of that name
     Put(PutArguments),
+    /// Show a tool and the descriptors that are known of it
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Approve a tool, or a descriptor that a server tells of it and the tool with it
+    Approve(DecisionArguments),
+    /// Reject a tool, or a descriptor that a server tells of it and the tool with it
+    Reject(DecisionArguments),
     /// Delete a tool; calls to it are refused from then on
     Delete {
         /// Its name
@@ -54,6 +63,19 @@ pub(crate) struct PutArguments {
     /// Its descriptor as JSON (`-`: standard input), to be pinned
     #[arg(long, value_name = "FILE")]
     descriptor: Option<PathBuf>,
+    /// Leave it to be approved; calls to it are refused until then
+    #[arg(long)]
+    pending: bool,
+}
+
+/// What to approve or reject.
+#[derive(Debug, Args)]
+pub(crate) struct DecisionArguments {
+    /// The tool's name
+    name: String,
+    /// The descriptor: the SHA-256 of its canonical JSON, or the beginning of one that is known
+    #[arg(long, value_name = "SHA256")]
+    descriptor: Option<String>,
 }
 
 fn category(word: &str) -> Result<ToolCategory, String> {
@@ -90,6 +112,16 @@ pub(crate) fn run(verb: &ToolVerb, global: &Global, out: &mut Output) -> Result<
                 out.line(format!("Binding: {}", text_of(&tool, "binding")))?;
             }
         }
+        ToolVerb::Show { name } => {
+            let tool = control_plane.get(&path(name))?;
+            show(&tool, global, out)?;
+        }
+        ToolVerb::Approve(arguments) => {
+            decide(arguments, Approval::Approved, &control_plane, global, out)?;
+        }
+        ToolVerb::Reject(arguments) => {
+            decide(arguments, Approval::Rejected, &control_plane, global, out)?;
+        }
         ToolVerb::Delete { name } => {
             control_plane.delete(&path(name))?;
             let deleted = json!({ "deleted": name });
@@ -106,12 +138,62 @@ fn path(name: &str) -> String {
 }
 
 fn list(tools: &[Value], out: &mut Output) -> Result<(), CliError> {
-    let mut table = Table::new(&["Name", "Scope", "Category", "Audience", "Upstream"]);
+    let mut table = Table::new(&["Name", "State", "Scope", "Category", "Audience", "Upstream"]);
     for tool in tools {
-        let fields = ["name", "scope", "category", "audience", "upstream"];
+        let fields = ["name", "state", "scope", "category", "audience", "upstream"];
         table.row(fields.map(|field| text_of(tool, field).to_owned()));
     }
     Ok(table.write(out)?)
+}
+
+fn show(tool: &Value, global: &Global, out: &mut Output) -> Result<(), CliError> {
+    if global.json {
+        return Ok(out.json_line(tool)?);
+    }
+    for field in [
+        "name", "state", "scope", "category", "audience", "upstream", "binding",
+    ] {
+        let text = printable(text_of(tool, field));
+        out.line(format!("{field:12} {text}").trim_end())?;
+    }
+    for descriptor in list_of(tool, "descriptors") {
+        let (state, sha256) = (text_of(descriptor, "state"), text_of(descriptor, "sha256"));
+        out.line(format!("descriptor   {sha256} {state}"))?;
+    }
+    Ok(())
+}
+
+fn decide(
+    arguments: &DecisionArguments,
+    state: Approval,
+    control_plane: &ControlPlane,
+    global: &Global,
+    out: &mut Output,
+) -> Result<(), CliError> {
+    let mut body = json!({ "tool": arguments.name, "state": state.as_str() });
+    if let (Some(begins), Some(body)) = (&arguments.descriptor, body.as_object_mut()) {
+        let tool = control_plane.get(&path(&arguments.name))?;
+        body.insert("descriptor".to_owned(), whole(begins, &tool)?.into());
+    }
+    let tool = control_plane.post("/v1/tool-approvals", &body)?;
+    show(&tool, global, out)
+}
+
+/// The hash that was typed, or the only one among the tool's descriptors that begins so.
+fn whole(begins: &str, tool: &Value) -> Result<String, CliError> {
+    let hashes = list_of(tool, "descriptors").iter();
+    let hashes = hashes.map(|descriptor| text_of(descriptor, "sha256"));
+    let hashes: Vec<&str> = hashes.filter(|hash| hash.starts_with(begins)).collect();
+    match hashes.as_slice() {
+        [hash] => Ok((*hash).to_owned()),
+        [] if begins.len() == 64 => Ok(begins.to_owned()),
+        [] => Err(CliError::NotFound(format!(
+            "no descriptor of the tool begins with `{begins}`: `clampd tool show` names them"
+        ))),
+        _ => Err(CliError::NotFound(format!(
+            "several descriptors of the tool begin with `{begins}`"
+        ))),
+    }
 }
 
 impl PutArguments {
@@ -125,6 +207,10 @@ impl PutArguments {
             ("upstream", self.upstream.as_deref().map(Value::from)),
             ("audience", self.audience.as_deref().map(Value::from)),
             ("descriptor", descriptor),
+            (
+                "state",
+                self.pending.then(|| Approval::Pending.as_str().into()),
+            ),
         ] {
             if let (Some(value), Some(body)) = (value, body.as_object_mut()) {
                 body.insert(field.to_owned(), value);

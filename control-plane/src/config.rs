@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     store::{Database, Postgres},
     tls::TlsFiles,
+    traces::Collector,
 };
 
 /// The control plane: agents, tokens, bundles, kills and audit over REST.
@@ -141,6 +142,11 @@ pub struct ServeArguments {
         requires = "tls_cert"
     )]
     pub tls_client_ca: Option<PathBuf>,
+    /// The collector that a span for each request is handed in to, by OTLP over HTTP; none is made
+    /// without.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL",
+          value_parser = Collector::parse)]
+    pub otlp_endpoint: Option<Collector>,
     /// Says whether everything that is configured can be used, and ends.
     #[arg(long)]
     pub check: bool,
@@ -155,6 +161,8 @@ pub struct Settings {
     pub query_timeout: Duration,
     /// What TLS is made of; plain HTTP is spoken without.
     pub tls: Option<TlsFiles>,
+    /// Where traces go; none are made without.
+    pub collector: Option<Collector>,
 }
 
 impl From<&ServeArguments> for Settings {
@@ -171,6 +179,7 @@ impl From<&ServeArguments> for Settings {
                     key,
                     client_ca: arguments.tls_client_ca.clone(),
                 }),
+            collector: arguments.otlp_endpoint.clone(),
         }
     }
 }
@@ -181,6 +190,7 @@ impl Default for Settings {
             bundle_validity_seconds: 3_600,
             query_timeout: Duration::from_secs(2),
             tls: None,
+            collector: None,
         }
     }
 }

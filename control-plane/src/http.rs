@@ -24,6 +24,7 @@ mod settings;
 mod status;
 mod streaming;
 mod tokens;
+mod tool_approvals;
 mod tools;
 mod value;
 
@@ -31,7 +32,7 @@ use std::{sync::Arc, time::Instant};
 
 use axum::{
     Router,
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderName, HeaderValue, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -40,7 +41,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) use self::{audit_stream::STREAMS_MAX, listen::serve};
 use self::{caller::AnyCaller, error::ApiError};
-use crate::{random, service::Service};
+use crate::{random, service::Service, traces};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -63,7 +64,7 @@ pub(crate) fn router(service: App) -> Router {
         .merge(openapi::page())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn(common))
+        .layer(middleware::from_fn_with_state(Arc::clone(&service), common))
         .with_state(service)
 }
 
@@ -91,6 +92,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(keys::delete))
         .routes(routes!(tools::list))
         .routes(routes!(tools::show, tools::put, tools::delete))
+        .routes(routes!(tool_approvals::decide))
         .routes(routes!(policies::list))
         .routes(routes!(policies::show, policies::put, policies::delete))
         .routes(routes!(policies::validate))
@@ -119,10 +121,12 @@ fn routes() -> OpenApiRouter<App> {
 }
 
 /// Gives the request an id, and the answer the id and, where it is an error, its body.
-async fn common(mut request: Request, next: Next) -> Response {
+async fn common(State(service): State<App>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let id = request_id(&request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let span = service.traces.as_ref();
+    let span = span.map(|traces| traces.begin(&request, &id));
     request.extensions_mut().insert(RequestId(id.clone()));
     let (parts, body) = request.into_parts();
     let (body, leftover) = drain::returning(body);
@@ -141,6 +145,9 @@ async fn common(mut request: Request, next: Next) -> Response {
     }
     let (status, us) = (response.status().as_u16(), begun.elapsed().as_micros());
     tracing::debug!(%method, path, status, us, request_id = id, "answered");
+    if let Some(span) = span {
+        traces::end(span, &response);
+    }
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(

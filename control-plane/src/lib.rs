@@ -16,5 +16,6 @@ pub mod service;
 pub mod store;
 pub mod tls;
 mod tokens;
+pub mod traces;
 
 pub use http::openapi;

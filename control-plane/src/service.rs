@@ -26,6 +26,7 @@ use crate::{
     seal::MasterKey,
     store::{self, Closed, FirstKeys, SigningKeys, Store, StoreError},
     tls::Tls,
+    traces::Traces,
 };
 
 /// Between looks at what has expired.
@@ -46,6 +47,8 @@ pub(crate) struct Service {
     /// One for each stream or export of audit events that may be open.
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) policies: Policies,
+    /// Where a collector is configured.
+    pub(crate) traces: Option<Arc<Traces>>,
     signing_keys: Mutex<HashMap<String, Arc<SigningKeys>>>,
     stopping: watch::Receiver<bool>,
 }
@@ -108,6 +111,7 @@ pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
     tls: Option<Arc<Tls>>,
+    traces: Option<Arc<Traces>>,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
     closed: Closed,
@@ -135,11 +139,15 @@ impl Running {
             let _ = self.closed.await;
             served
         };
-        match tokio::time::timeout(DRAIN_TIMEOUT, ended).await {
-            Ok(served) => Ok(served?),
+        let served = match tokio::time::timeout(DRAIN_TIMEOUT, ended).await {
+            Ok(served) => served,
             // Whoever keeps a connection open that long is cut off.
             Err(_) => Ok(()),
+        };
+        if let Some(traces) = self.traces {
+            tokio::task::spawn_blocking(move || traces.stop()).await?;
         }
+        Ok(served?)
     }
 }
 
@@ -175,6 +183,8 @@ pub async fn start(
     store
         .begin_mint_epoch(clock::mint_epoch(clock::unix_seconds()))
         .await?;
+    let traces = settings.collector.as_ref().map(Traces::start);
+    let traces = traces.transpose()?.map(Arc::new);
     let (stop, stopping) = watch::channel(false);
     let service = Arc::new(Service {
         store: Arc::new(store),
@@ -185,6 +195,7 @@ pub async fn start(
         shared_bundles: SharedBundles::default(),
         streams: Arc::new(Semaphore::new(http::STREAMS_MAX)),
         policies: Policies::new()?,
+        traces: traces.clone(),
         signing_keys: Mutex::default(),
         stopping: stopping.clone(),
     });
@@ -197,6 +208,7 @@ pub async fn start(
     Ok(Running {
         address,
         tls,
+        traces,
         stop,
         serving: tokio::spawn(serving),
         closed,
@@ -221,6 +233,9 @@ async fn tidy(service: Arc<Service>) {
         let now = clock::unix_seconds();
         if let Err(error) = service.store.purge_spent_tokens(now).await {
             tracing::warn!(%error, "cannot forget expired tokens");
+        }
+        if let Err(error) = service.store.purge_sessions(clock::unix_micros()).await {
+            tracing::warn!(%error, "cannot forget old sessions");
         }
         if let Err(error) = service.store.purge_idempotency(now).await {
             tracing::warn!(%error, "cannot forget old answers");

@@ -15,6 +15,7 @@ mod bundle;
 mod changes;
 mod credentials;
 mod database;
+mod descriptors;
 mod founding;
 mod idempotency;
 mod keys;
@@ -26,6 +27,7 @@ mod postgres;
 mod queue;
 mod readers;
 mod rules;
+mod sessions;
 mod settings;
 mod sql;
 mod sqlite;
@@ -46,6 +48,7 @@ pub(crate) use self::{
     bundle::{BundleRequest, jwks},
     changes::Changes,
     database::Database,
+    descriptors::{Decision as ToolDecision, DescriptorRecord},
     founding::{add_to as add_organisation, initialise},
     idempotency::{Attempt, ChosenKey},
     keys::{KeyRecord, NewKey},
@@ -56,7 +59,7 @@ pub(crate) use self::{
     rules::{CompiledFile, RuleFileRecord},
     sqlite::open_read_only,
     tokens::{ExchangeFacts, Spending},
-    tools::ToolRecord,
+    tools::{NewTool, ToolRecord},
     writer::Write,
 };
 use self::{
@@ -103,6 +106,9 @@ pub enum StoreError {
         /// The name.
         name: String,
     },
+    /// The tool has as many descriptors as are kept.
+    #[error("too many descriptors of the tool are known; put it anew with the one that is good")]
+    TooManyDescriptors,
     /// The database failed.
     #[error("database: {0}")]
     Database(#[from] SqlError),

@@ -39,6 +39,8 @@ pub(crate) enum ExchangeRefusal {
     Killed,
     #[error("agent is suspended")]
     Suspended,
+    #[error("session was ended by a kill; begin another")]
+    SessionEnded,
     #[error("tool is not registered")]
     UnknownTool,
     #[error("scope is not the agent's, the token's and the tool's")]
@@ -53,6 +55,7 @@ impl ExchangeRefusal {
             Self::Jwt(_) => "invalid_jwt",
             Self::Killed => "agent_killed",
             Self::Suspended => "agent_suspended",
+            Self::SessionEnded => "session_ended",
             Self::UnknownTool => "tool_not_registered",
             Self::Scope => "scope_not_granted",
         }
@@ -75,6 +78,7 @@ pub(crate) async fn exchange(
             org_id.to_owned(),
             request.agent_jwt.clone(),
             request.tool.clone(),
+            request.session_id.clone(),
             now,
         )
         .await?;
@@ -103,6 +107,9 @@ fn decide(
         AgentState::Active => {}
         AgentState::Suspended => return Ok(Err(ExchangeRefusal::Suspended)),
         AgentState::Killed => return Ok(Err(ExchangeRefusal::Killed)),
+    }
+    if facts.is_session_ended {
+        return Ok(Err(ExchangeRefusal::SessionEnded));
     }
     let Some(tool) = facts.tool else {
         return Ok(Err(ExchangeRefusal::UnknownTool));

@@ -4,7 +4,8 @@
 //! Writers follow one order, the bundle first and its mark after; so a reader that sees a mark
 //! finds a bundle at least that new. Marks only grow, by compare-and-swap.
 
-use clampd_guard::{Charge, Circuit, Entry, Laid, Micros, Permit, Tally};
+use clampd_guard::{AgentRisk, Charge, Circuit, Entry, Laid, Micros, Permit, Tally};
+use clampd_model::RiskScore;
 use proxy_wasm::hostcalls;
 
 const BUNDLE: &str = "clampd.bundle";
@@ -113,6 +114,21 @@ pub(crate) fn charge(charge: &Charge, now: Micros) -> Option<Tally> {
         }
     }
     Some(tally)
+}
+
+/// Has an agent's average take a judgement in. Where others do the same too often to get a word
+/// in, theirs will do.
+pub(crate) fn take_risk(agent: &str, score: RiskScore, now: Micros) {
+    let key = AgentRisk::key(agent);
+    for _ in 0..TRIES_MAX {
+        let (there, cas) = read(&key);
+        let Some(record) = AgentRisk::read(there.as_deref(), now).after(score) else {
+            return;
+        };
+        if write(&key, &record, cas.or(Some(ABSENT))) {
+            return;
+        }
+    }
 }
 
 fn lay(entry: &Entry, now: Micros) -> Option<Laid> {

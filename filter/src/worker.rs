@@ -89,6 +89,7 @@ impl Worker {
                 host::info(&line);
             }
         }
+        shared::take_risk(&event.agent_id, event.risk_score, host::now());
         self.metrics.latency(event.latency_us);
         self.metrics.left_out(event);
         self.metrics.stopped_in_answer(event);

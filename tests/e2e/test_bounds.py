@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from gateway import SAFE_SQL, Gateway
+from gateway import EVIL_SQL, SAFE_SQL, Gateway
+from processes import wait_until
 from stack import Stack
 
 CALLERS = 16
@@ -87,3 +88,24 @@ def test_a_call_that_names_another_host_is_stopped_and_no_tool_is_reached(start)
     assert gateway.seen() == before
     good = {**SAFE_SQL, "report_to": "https://api.example.com/reports"}
     assert gateway.verify(good).json["allowed"] is True
+
+
+def test_a_policy_can_forbid_calls_of_an_agent_that_was_risky_of_late(start):
+    gateway = start({})
+    policy = (
+        '@reason("it was risky of late") forbid (principal, action == Action::"call", resource) '
+        'when { context.labels.contains("agent-at-risk") };'
+    )
+    put = gateway.admin("PUT", "/v1/policies/not-of-late", {"cedar": policy})
+    assert put.status < 300, put.body
+    assert gateway.verify(SAFE_SQL).json["allowed"] is True
+
+    def is_forbidden() -> bool:
+        for _ in range(12):
+            assert gateway.verify(EVIL_SQL).json["allowed"] is False
+        return "risky of late" in (gateway.verify(SAFE_SQL).json["denial_reason"] or "")
+
+    assert wait_until(is_forbidden, 10)
+    other = gateway.agents["demo-scout"]
+    body = {"tool": "database.query", "params": SAFE_SQL, "target_url": ""}
+    assert gateway.call("/v1/verify", body, agent=other).json["allowed"] is True

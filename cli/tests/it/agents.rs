@@ -108,6 +108,7 @@ fn a_kill_tells_of_every_layer_and_reaches_delegates() {
     for layer in [
         "registry_state",
         "deny_list",
+        "sessions",
         "audit",
         "tokens",
         "bundle_push",
@@ -199,4 +200,35 @@ fn who_is_not_there_or_may_not_is_told() {
         said.contains("no answer from the control plane at http://127.0.0.1:9"),
         "{said}"
     );
+}
+
+#[test]
+fn boundaries_are_set_one_by_one_and_taken_away() {
+    let scene = Scene::new();
+    let clampd = scene.admin();
+    clampd.ok(&["agent", "register", "--id", "scout"]);
+    let boundaries = |verb: &str, flags: &[&str]| {
+        let words = [&["agent", "boundaries", verb, "scout"], flags].concat();
+        clampd.json(&words)["boundaries"].clone()
+    };
+    assert_eq!(boundaries("show", &[]), json!({}));
+    boundaries("set", &["--calls-per-minute", "60", "--days", "mon,fri"]);
+    let set = boundaries("set", &["--hours", "8-18", "--calls-per-minute", "90"]);
+    let wanted = json!({ "calls_per_minute": 90, "hours": "8-18", "days": ["mon", "fri"] });
+    assert_eq!(set, wanted);
+    let said = clampd.ok(&["agent", "boundaries", "show", "sco.."]);
+    assert!(said.contains("calls_per_minute   90\n"), "{said}");
+    assert!(
+        said.contains("domains            the proxies' default\n"),
+        "{said}"
+    );
+    let left = boundaries("set", &["--unset", "hours,days"]);
+    assert_eq!(left, json!({ "calls_per_minute": 90 }));
+    let set = ["agent", "boundaries", "set", "scout"];
+    clampd.run(&set).refused(2);
+    clampd
+        .run(&[&set[..], &["--hours", "9"]].concat())
+        .refused(1);
+    assert_eq!(boundaries("show", &[]), left, "a refusal changes nothing");
+    assert_eq!(boundaries("clear", &[]), json!({}));
 }

@@ -205,3 +205,31 @@ fn a_cluster_with_a_service_down_is_not_well() {
     let services: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(services["services"][0]["ok"], false);
 }
+
+#[test]
+fn tools_wait_for_approval_and_descriptors_are_approved_by_their_beginning() {
+    let scene = Scene::new();
+    let clampd = scene.admin();
+    clampd.ok(&["tool", "put", "t", "--scope", "s", "--pending"]);
+    let listed = clampd.ok(&["tool", "list"]);
+    assert!(listed.contains("pending"), "{listed}");
+    let said = clampd.ok(&["tool", "approve", "t"]);
+    assert!(said.contains("state        approved\n"), "{said}");
+    let (one, two) = ("a1".repeat(32), "b2".repeat(32));
+    for hash in [&one, &two] {
+        clampd.ok(&["tool", "approve", "t", "--descriptor", hash]);
+    }
+    let said = clampd.ok(&["tool", "reject", "t", "--descriptor", "b2b2"]);
+    assert!(said.contains("state        rejected\n"), "{said}");
+    for line in [
+        format!("descriptor   {one} approved\n"),
+        format!("descriptor   {two} rejected\n"),
+    ] {
+        assert!(said.contains(&line), "{said}");
+    }
+    assert_eq!(clampd.json(&["tool", "show", "t"])["binding"], one);
+    let none = ["tool", "approve", "t", "--descriptor", "c3"];
+    assert!(clampd.run(&none).refused(1).contains("no descriptor"));
+    let both = ["tool", "approve", "t", "--descriptor", ""];
+    assert!(clampd.run(&both).refused(1).contains("several"));
+}

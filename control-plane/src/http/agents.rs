@@ -195,7 +195,7 @@ pub(super) struct Patch {
     groups: Option<Vec<String>>,
     purpose: Option<String>,
     framework: Option<String>,
-    /// `null` takes them away, so that the agent has what proxies have by default.
+    /// The agent's own, whole; `null` takes them away, so that it has what proxies have by default.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Boundaries>)]
     boundaries: Option<Option<Boundaries>>,

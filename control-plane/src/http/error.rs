@@ -269,6 +269,9 @@ impl From<StoreError> for ApiError {
             StoreError::UnknownName { field, name } => {
                 Self::invalid_value(&field, &format!("names `{name}`, which is not there"))
             }
+            StoreError::TooManyDescriptors => {
+                Self::conflict("too_many_descriptors", &error.to_string())
+            }
             StoreError::AgentKilled => Self::conflict("agent_killed", &error.to_string()),
             error => Self::internal(&error),
         }

@@ -35,6 +35,20 @@ pub(super) struct Layer {
     layer: &'static str,
     ok: bool,
     ms: f64,
+    /// Of `sessions`: how many were open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<u64>,
+}
+
+impl Layer {
+    fn reached(layer: &'static str, ms: f64) -> Self {
+        Self {
+            layer,
+            ok: true,
+            ms,
+            ended: None,
+        }
+    }
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -149,34 +163,23 @@ async fn obey(
     let pushed = tokio::time::timeout(PUSH_TIMEOUT, wave.closed())
         .await
         .is_ok();
-    let layers = vec![
-        Layer {
-            layer: "registry_state",
-            ok: true,
-            ms: done.registry_ms,
-        },
-        Layer {
-            layer: "deny_list",
-            ok: true,
-            ms: done.deny_list_ms,
-        },
-        Layer {
-            layer: "audit",
-            ok: true,
-            ms: done.audit_ms,
-        },
-        // From the commit on exchanges are refused and tokens that are out are not honoured.
-        Layer {
-            layer: "tokens",
-            ok: true,
-            ms: committed_ms,
-        },
-        Layer {
-            layer: "bundle_push",
-            ok: pushed,
-            ms: milliseconds(begun),
-        },
+    let mut layers = vec![
+        Layer::reached("registry_state", done.registry_ms),
+        Layer::reached("deny_list", done.deny_list_ms),
     ];
+    layers.extend(done.sessions.map(|sessions| Layer {
+        ended: Some(sessions.count),
+        ..Layer::reached("sessions", sessions.ms)
+    }));
+    layers.extend([
+        Layer::reached("audit", done.audit_ms),
+        // From the commit on exchanges are refused and tokens that are out are not honoured.
+        Layer::reached("tokens", committed_ms),
+        Layer {
+            ok: pushed,
+            ..Layer::reached("bundle_push", milliseconds(begun))
+        },
+    ]);
     Ok(Json(Obeyed {
         id,
         state,

@@ -130,7 +130,7 @@ fn checked(body: ExchangeBody) -> Result<Exchange, ApiError> {
 fn refused(refusal: ExchangeRefusal) -> ApiError {
     let (status, error) = match refusal {
         ExchangeRefusal::Jwt(_) => (StatusCode::BAD_REQUEST, "invalid_grant"),
-        ExchangeRefusal::Killed | ExchangeRefusal::Suspended => {
+        ExchangeRefusal::Killed | ExchangeRefusal::Suspended | ExchangeRefusal::SessionEnded => {
             (StatusCode::FORBIDDEN, "invalid_grant")
         }
         ExchangeRefusal::UnknownTool => (StatusCode::BAD_REQUEST, "invalid_target"),

@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, Query, State, rejection::QueryRejection},
     http::StatusCode,
 };
-use clampd_model::{Tool, ToolCategory};
+use clampd_model::{Approval, Tool, ToolCategory};
 use clampd_token::tool_binding;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use super::{
     error::{ApiError, Problem},
     page, value,
 };
-use crate::store::ToolRecord;
+use crate::store::{DescriptorRecord, NewTool, ToolRecord};
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -27,7 +27,10 @@ pub(super) struct ToolBody {
     category: ToolCategory,
     audience: Option<String>,
     upstream: Option<String>,
+    /// The only one that it is pinned to from now on; without, it stays pinned as it is.
     descriptor: Option<Value>,
+    /// Without, it is `approved` if it is new or comes with its descriptor, and else stays what it is.
+    state: Option<Approval>,
 }
 
 /// A tool as it is told.
@@ -39,10 +42,14 @@ pub(super) struct ToldTool {
     audience: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<String>,
+    /// Only an `approved` one may be called.
+    state: Approval,
     /// SHA-256 of the canonical JSON of its descriptor, in lower-case hex.
     binding: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     descriptor: Option<Value>,
+    /// What servers told of it, and what was made of that.
+    descriptors: Vec<DescriptorRecord>,
     updated_at: u64,
 }
 
@@ -55,6 +62,7 @@ impl From<ToolRecord> for ToldTool {
             audience,
             upstream,
             binding,
+            pins: _,
         } = record.tool;
         Self {
             name,
@@ -62,8 +70,10 @@ impl From<ToolRecord> for ToldTool {
             category,
             audience,
             upstream,
+            state: record.state,
             binding,
             descriptor: record.descriptor,
+            descriptors: record.descriptors,
             updated_at: record.updated_at,
         }
     }
@@ -80,6 +90,8 @@ pub(super) struct ToolsQuery {
     after: Option<String>,
     /// Only those of this category.
     category: Option<ToolCategory>,
+    /// Only those in this state.
+    state: Option<Approval>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -133,11 +145,14 @@ pub(super) async fn put(
         audience,
         binding: tool_binding(&described),
         upstream: body.upstream,
+        pins: Vec::new(),
     };
-    let (tool, is_new) = app
-        .store
-        .put_tool(key.org_id, tool, body.descriptor)
-        .await?;
+    let new = NewTool {
+        tool,
+        descriptor: body.descriptor,
+        state: body.state,
+    };
+    let (tool, is_new) = app.store.put_tool(key.org_id, new).await?;
     Ok((
         if is_new {
             StatusCode::CREATED
@@ -169,10 +184,12 @@ pub(super) async fn list(
         limit,
         after,
         category,
+        state,
     } = page::known(query)?;
     page::to_read(limit)?;
     let mut tools = app.store.tools(key.org_id).await?;
     tools.retain(|tool| category.is_none_or(|category| category == tool.tool.category));
+    tools.retain(|tool| state.is_none_or(|state| state == tool.state));
     tools.retain(|tool| after.as_ref().is_none_or(|after| tool.tool.name > *after));
     let tools = tools.into_iter().map(ToldTool::from).collect();
     let (tools, next) = page::part(tools, limit, |tool: &ToldTool| tool.name.clone());

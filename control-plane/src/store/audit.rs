@@ -25,7 +25,9 @@ use self::{
 use super::{
     Store, StoreError, Write,
     automatic_kill::{enforce, offenders},
+    descriptors::Told as ToldDescriptors,
     queue::Urgency,
+    sessions::Sighted,
     sql::{Cell, Connection},
     sql_integer,
 };
@@ -61,11 +63,15 @@ impl Store {
                     scores.push(event.risk_score.value());
                 }
                 let offenders = offenders(&events);
+                let sessions = Sighted::in_events(&events);
+                let descriptors = ToldDescriptors::in_events(&events);
                 let mut ingested = append(write, &org_id, events)?;
                 if ingested.duplicates == 0 {
                     move_risks(write, &org_id, risks)?;
                 }
                 if ingested.accepted > 0 {
+                    sessions.keep(write, &org_id, clock::unix_micros())?;
+                    descriptors.keep(write, &org_id)?;
                     ingested.killed = enforce(write, &org_id, offenders)?;
                 }
                 Ok(ingested)

@@ -14,6 +14,8 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0005-audit-statements.sql"),
     include_str!("../../migrations/0006-idempotency.sql"),
     include_str!("../../migrations/0007-boundaries.sql"),
+    include_str!("../../migrations/0008-sessions.sql"),
+    include_str!("../../migrations/0009-descriptors.sql"),
 ];
 
 /// Those that are still to be applied, with their numbers.

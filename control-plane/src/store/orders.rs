@@ -1,11 +1,12 @@
-//! Orders to kill, suspend or revive: state, deny list and trail in one transaction.
+//! Orders to kill, suspend or revive: state, deny list, sessions and trail in one transaction.
 
 use std::time::Instant;
 
 use clampd_model::{AgentState, AuditEvent};
 
 use super::{
-    SectionName, Store, StoreError, Write, agents::AgentRecord, audit, sql::Connection, sql_integer,
+    SectionName, Store, StoreError, Write, agents::AgentRecord, audit, sessions, sql::Connection,
+    sql_integer,
 };
 use crate::{clock, random};
 
@@ -29,7 +30,17 @@ pub(crate) struct Killed {
     pub(crate) revision: u64,
     pub(crate) registry_ms: f64,
     pub(crate) deny_list_ms: f64,
+    /// Where it was a kill.
+    pub(crate) sessions: Option<SessionsEnded>,
     pub(crate) audit_ms: f64,
+}
+
+/// What a kill did to the agents' sessions.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionsEnded {
+    /// How many were open.
+    pub(crate) count: u64,
+    pub(crate) ms: f64,
 }
 
 impl Store {
@@ -81,6 +92,18 @@ pub(super) fn change_state(
     let deny_list_ms = milliseconds(begun);
 
     let begun = Instant::now();
+    let mut count = 0;
+    if order.state == AgentState::Killed {
+        for id in &agents {
+            count += sessions::end_all(write.connection, org_id, id, now)?;
+        }
+    }
+    let ended = SessionsEnded {
+        count,
+        ms: milliseconds(begun),
+    };
+
+    let begun = Instant::now();
     let mut events = Vec::with_capacity(agents.len());
     for id in &agents {
         let agent = AgentRecord::by_id(write.connection, org_id, id)?;
@@ -92,6 +115,7 @@ pub(super) fn change_state(
         revision,
         registry_ms,
         deny_list_ms,
+        sessions: (order.state == AgentState::Killed).then_some(ended),
         audit_ms: milliseconds(begun),
     })
 }

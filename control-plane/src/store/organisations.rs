@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(store.purge_spent_tokens(100).await.unwrap(), 1);
         assert_eq!(store.purge_spent_tokens(100).await.unwrap(), 0);
         let nobody = store
-            .spend_token(o(), "a".to_owned(), "new".to_owned(), 100)
+            .spend_token(o(), "a".to_owned(), None, "new".to_owned(), 100)
             .await
             .unwrap();
         assert_eq!(nobody, Spending::Revoked);

@@ -6,8 +6,8 @@ use clampd_model::{Agent, AgentClaims, AgentState, Tool};
 use clampd_token::{AgentJwtError, verify_agent_jwt};
 
 use super::{
-    Store, StoreError, agents::state_of, credentials::agent_with_credential,
-    sql::OptionalExtension, sql_integer, tools::tool_by_name,
+    Store, StoreError, agents::state_of, credentials::agent_with_credential, sessions::is_ended,
+    sql::OptionalExtension, sql_integer, tools::approved_tool,
 };
 
 /// What became of an attempt to use a token.
@@ -21,6 +21,8 @@ pub(crate) enum Spending {
     Revoked,
     /// Its agent may not act.
     Inactive(AgentState),
+    /// A kill ended its session.
+    SessionEnded,
 }
 
 /// What an exchange is decided on.
@@ -28,6 +30,8 @@ pub(crate) enum Spending {
 pub(crate) struct ExchangeFacts {
     pub(crate) caller: Result<(AgentClaims, Agent, AgentState), AgentJwtError>,
     pub(crate) tool: Option<Tool>,
+    /// Whether a kill ended the session that is asked for.
+    pub(crate) is_session_ended: bool,
 }
 
 impl Store {
@@ -37,6 +41,7 @@ impl Store {
         org_id: String,
         agent_jwt: String,
         tool: String,
+        session_id: Option<String>,
         now: u64,
     ) -> Result<ExchangeFacts, StoreError> {
         let master = self.master().clone();
@@ -58,9 +63,16 @@ impl Store {
                 (Err(error), _) => Err(error),
                 (Ok(_), _) => Err(AgentJwtError::UnknownAgent),
             };
+            let is_session_ended = match (&caller, &session_id) {
+                (Ok((_, agent, _)), Some(session_id)) => {
+                    is_ended(connection, &org_id, agent.id.as_str(), session_id)?
+                }
+                _ => false,
+            };
             Ok(ExchangeFacts {
+                is_session_ended,
                 caller,
-                tool: tool_by_name(connection, &org_id, &tool)?,
+                tool: approved_tool(connection, &org_id, &tool)?,
             })
         })
         .await
@@ -72,6 +84,7 @@ impl Store {
         &self,
         org_id: String,
         agent_id: String,
+        session_id: Option<String>,
         jti: String,
         expires_at: u64,
     ) -> Result<Spending, StoreError> {
@@ -80,6 +93,11 @@ impl Store {
                 Some(AgentState::Active) => {}
                 Some(state) => return Ok(Spending::Inactive(state)),
                 None => return Ok(Spending::Revoked),
+            }
+            if let Some(session_id) = &session_id
+                && is_ended(write.connection, &org_id, &agent_id, session_id)?
+            {
+                return Ok(Spending::SessionEnded);
             }
             let spent = write
                 .connection

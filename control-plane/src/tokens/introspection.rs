@@ -95,6 +95,7 @@ pub(crate) async fn introspect(
         .spend_token(
             org_id.to_owned(),
             claims.sub.as_str().to_owned(),
+            claims.session_id.clone(),
             claims.jti.clone(),
             claims.exp.saturating_add(REMEMBER_SECONDS),
         )
@@ -105,6 +106,7 @@ pub(crate) async fn introspect(
         Spending::Revoked | Spending::Inactive(AgentState::Active) => {
             Introspection::inactive("revoked")
         }
+        Spending::SessionEnded => Introspection::inactive("session_ended"),
         Spending::Inactive(AgentState::Killed) => Introspection::inactive("agent_killed"),
         Spending::Inactive(AgentState::Suspended) => Introspection::inactive("agent_suspended"),
     })

@@ -43,6 +43,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("GET", "/v1/tools/x", READERS),
     route("PUT", "/v1/tools/x", WRITERS),
     route("DELETE", "/v1/tools/x", WRITERS),
+    route("POST", "/v1/tool-approvals", WRITERS),
     route("GET", "/v1/policies", READERS),
     route("GET", "/v1/policies/x", READERS),
     route("PUT", "/v1/policies/x", WRITERS),

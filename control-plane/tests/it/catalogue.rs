@@ -28,12 +28,17 @@ fn a_tool_is_bound_to_its_descriptor_and_its_tokens_to_its_upstream() {
         (&kept["audience"], &kept["category"]),
         (&json!("database.query"), &json!("other"))
     );
-    let described = json!({ "category": "other", "name": "database.query", "scope": "db:read" });
-    assert_eq!(kept["binding"], tool_binding(&described));
+    assert_eq!(
+        (&kept["binding"], &kept["descriptor"]),
+        (&json!(tool_binding(&descriptor)), &descriptor)
+    );
     assert_eq!(
         scene.admin().get("/v1/tools/database.query").expect(200),
         kept
     );
+    let undescribed = scene.admin().put("/v1/tools/t", &again).expect(201);
+    let described = json!({ "category": "other", "name": "t", "scope": "db:read" });
+    assert_eq!(undescribed["binding"], tool_binding(&described));
 }
 
 #[test]

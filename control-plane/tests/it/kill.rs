@@ -1,9 +1,13 @@
 //! Kills: by order and by rule.
 
-use clampd_model::RiskScore;
-use serde_json::json;
+use clampd_model::{AuditEvent, RiskScore};
+use serde_json::{Value, json};
 
-use crate::scene::{SECRET, Scene};
+use crate::{
+    audit::event,
+    scene::{SECRET, Scene, exchange_fields, jwt, now},
+    tokens::ready,
+};
 
 #[test]
 fn a_kill_says_what_it_reached_and_when() {
@@ -27,6 +31,7 @@ fn a_kill_says_what_it_reached_and_when() {
         [
             "registry_state",
             "deny_list",
+            "sessions",
             "audit",
             "tokens",
             "bundle_push"
@@ -42,6 +47,78 @@ fn a_kill_says_what_it_reached_and_when() {
     );
     let metrics = scene.admin().get("/metrics").text;
     assert!(metrics.contains("clampd_kills_total 1\n"), "{metrics}");
+}
+
+#[test]
+fn a_kill_ends_the_sessions_that_had_begun_for_good() {
+    let scene = ready();
+    let child = json!({ "id": "child", "secret": SECRET, "delegated_by": "a" });
+    scene.admin().post("/v1/agents", &child).expect(201);
+    let tell = |agent: &str, session: &str, timestamp: u64| {
+        let event = AuditEvent {
+            agent_id: agent.to_owned(),
+            session_id: Some(session.to_owned()),
+            timestamp,
+            ..event(&format!("{agent}-{session}-{timestamp}"))
+        };
+        let events = json!({ "events": [event] });
+        scene.proxy().post("/v1/audit/events", &events).expect(200);
+    };
+    let exchange = |session: &str| {
+        let mut fields = exchange_fields(&jwt("a"));
+        fields.push(("session_id", session.to_owned()));
+        scene.proxy().form("/v1/tokens/exchange", &fields)
+    };
+    let order = |order: &str| {
+        let path = format!("/v1/agents/a/{order}");
+        let done = scene.admin().post(&path, &json!({ "cascade": true }));
+        done.expect(200)["layers"].clone()
+    };
+    let ended = |layers: &Value| {
+        let layers = layers.as_array().unwrap().iter();
+        let mut sessions = layers.filter(|layer| layer["layer"] == "sessions");
+        sessions.next().map(|layer| layer["ended"].clone())
+    };
+    let micros = || now() * 1_000_000;
+    tell("a", "one", micros() - 1_000_000);
+    tell("a", "two", micros() - 1_000_000);
+    tell("child", "one", micros() - 1_000_000);
+    // A proxy's clock that is ahead makes no session younger than it is.
+    tell("a", "ahead", micros() + 3_600_000_000);
+    let out = exchange("two").expect(200)["access_token"].clone();
+    assert_eq!(
+        ended(&order("suspend")),
+        None,
+        "a suspension only interrupts"
+    );
+    order("revive");
+    exchange("one").expect(200);
+
+    assert_eq!(ended(&order("kill")), Some(json!(4)));
+    assert_eq!(
+        ended(&order("kill")),
+        Some(json!(0)),
+        "they are ended already"
+    );
+    order("revive");
+    // It had begun before the kill, though nobody had told of it by then.
+    tell("a", "untold", micros() - 10_000_000);
+    for session in ["one", "two", "ahead", "untold"] {
+        exchange(session).expect_error(403, "session_ended");
+    }
+    let token = json!({ "token": out });
+    let answer = scene
+        .role("tool")
+        .post("/v1/introspect", &token)
+        .expect(200);
+    assert_eq!(
+        answer,
+        json!({ "active": false, "reason": "session_ended" })
+    );
+    exchange("new").expect(200);
+    tell("a", "new", micros() + 2_000_000);
+    exchange("new").expect(200);
+    assert_eq!(ended(&order("kill")), Some(json!(1)));
 }
 
 #[test]

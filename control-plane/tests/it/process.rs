@@ -79,12 +79,16 @@ fn a_file_says_what_flags_and_environment_do_not() {
 /// A process that serves; killed when dropped.
 pub(crate) struct Served {
     pub(crate) child: Child,
-    url: String,
+    pub(crate) url: String,
     log: thread::JoinHandle<String>,
 }
 
 impl Served {
     pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    pub(crate) fn start_with(data: &Path, more: &[&str]) -> Self {
         let mut child = Command::new(PROGRAM)
             .args([
                 "serve",
@@ -93,6 +97,7 @@ impl Served {
                 "--data",
                 data.to_str().unwrap(),
             ])
+            .args(more)
             .env_clear()
             .env("CLAMPD_LOG", "debug")
             .stderr(Stdio::piped())
@@ -130,7 +135,7 @@ impl Served {
         Client::new(&self.url, &format!("Bearer {}", key.as_str().unwrap()))
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(
             Command::new("kill")
@@ -298,7 +303,7 @@ fn no_secret_stands_in_the_data_or_in_the_log() {
     }
 }
 
-fn until(holds: impl Fn() -> bool) {
+pub(crate) fn until(holds: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !holds() {
         assert!(Instant::now() < deadline, "never");

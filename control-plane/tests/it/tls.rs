@@ -16,7 +16,7 @@ use rustls::{
 use tempfile::TempDir;
 
 use crate::{
-    process::{initialise, run},
+    process::{Served, initialise, run, until},
     scene::Scene,
 };
 
@@ -142,6 +142,23 @@ fn new_certificates_are_taken_while_it_runs_and_bad_ones_leave_the_old_in_force(
     scene.running().reload_tls().unwrap();
     assert!(health(&address, &new, None).is_some());
     assert!(health(&address, &old, None).is_none());
+}
+
+#[test]
+fn sighup_has_a_process_that_runs_read_its_certificates_again() {
+    let (directory, old, new) = (TempDir::new().unwrap(), Authority::new(), Authority::new());
+    let data = directory.path().join("data");
+    initialise(&data);
+    let tls = files(directory.path(), &old, None);
+    let certificate = tls.certificate.to_str().unwrap();
+    let key = tls.key.to_str().unwrap();
+    let served = Served::start_with(&data, &["--tls-cert", certificate, "--tls-key", key]);
+    let address = served.url.trim_start_matches("http://");
+    assert!(health(address, &old, None).is_some());
+    files(directory.path(), &new, None);
+    served.signal("-HUP");
+    until(|| health(address, &new, None).is_some());
+    assert!(health(address, &old, None).is_none());
 }
 
 #[test]

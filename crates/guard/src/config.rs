@@ -311,10 +311,11 @@ fn tool_timeout_ms() -> u64 {
 }
 
 impl Config {
-    /// What an agent may use at most: what its record says, else the configuration.
+    /// What an agent may use at most: what its record says, and where that is silent, the
+    /// configuration.
     pub(crate) fn boundaries_of(&self, agent: &Agent) -> Arc<Boundaries> {
         match &agent.boundaries {
-            Some(own) => Arc::new(own.clone()),
+            Some(own) => Arc::new(own.over(&self.boundaries)),
             None => Arc::clone(&self.boundaries),
         }
     }

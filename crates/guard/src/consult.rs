@@ -31,6 +31,7 @@ pub(crate) fn prompt_tool() -> Tool {
         audience: String::new(),
         upstream: None,
         binding: String::new(),
+        pins: Vec::new(),
     }
 }
 

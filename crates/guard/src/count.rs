@@ -4,6 +4,7 @@
 //! what is to be charged ([`Charge`]), how a record becomes the next one ([`Entry::lay`], to be
 //! written by compare-and-swap), and takes the [`Tally`] back.
 
+mod risk;
 mod sessions;
 mod window;
 
@@ -16,6 +17,7 @@ use crate::{
     mcp::Post,
     tool_call::{Admitted, CallBody},
 };
+pub use risk::AgentRisk;
 use sessions::SessionEntry;
 use window::AgentEntry;
 
@@ -39,6 +41,7 @@ pub struct Entry {
 enum Kind {
     Agent(AgentEntry),
     Session(SessionEntry),
+    Risk,
 }
 
 /// What becomes of a record.
@@ -56,6 +59,8 @@ pub struct Tally {
     pub(crate) calls_last_minute: Option<u32>,
     /// Whether the agent has not called this tool before.
     pub(crate) is_first_time: bool,
+    /// Whether the agent's judgements of late were risky.
+    pub(crate) is_at_risk: bool,
     /// The tools that the session is locked to.
     session_tools: Option<Vec<u8>>,
     over: Option<Refusal>,
@@ -117,6 +122,12 @@ impl Charge {
                 bytes_max: bounds.bytes_per_minute,
             }),
         }];
+        if calls > 0 {
+            entries.push(Entry {
+                key: AgentRisk::key(caller.agent.as_str()),
+                kind: Kind::Risk,
+            });
+        }
         if let Some(session) = &meta.session_id {
             // Ids are of any length up to 128, so that they are told apart by their hash.
             let id = sha256_hex(session.as_bytes());
@@ -171,6 +182,7 @@ impl Entry {
         match &self.kind {
             Kind::Agent(entry) => entry.lay(there, now),
             Kind::Session(entry) => entry.lay(there, now),
+            Kind::Risk => AgentRisk::lay(there, now),
         }
     }
 }
@@ -199,11 +211,13 @@ impl Tally {
         let Tally {
             calls_last_minute,
             is_first_time,
+            is_at_risk,
             session_tools,
             over,
         } = laid.tally;
         self.calls_last_minute = self.calls_last_minute.or(calls_last_minute);
         self.is_first_time |= is_first_time;
+        self.is_at_risk |= is_at_risk;
         self.session_tools = self.session_tools.take().or(session_tools);
         self.over = self.over.take().or(over);
     }

@@ -18,6 +18,9 @@ use crate::{
 /// The label of a call of a tool that the agent has not asked for before.
 const FIRST_TIME_TOOL: &str = "first-time-tool";
 
+/// The label of a call of an agent whose judgements were risky of late.
+const AGENT_AT_RISK: &str = "agent-at-risk";
+
 /// What the marks begin with of what is in an answer all the same, and of what was masked in it.
 const FLAGGED: &str = "flagged:";
 const REDACTED: &str = "redacted:";
@@ -133,8 +136,12 @@ pub(crate) fn judge_call(snapshot: &Snapshot, asked: &Asked<'_>, findings: &Find
     let caller = &asked.admitted.caller;
     let subject = caller.subject(Some(asked.tool));
     let mut decision = judge_text(snapshot.settings(), &subject, findings);
-    if asked.admitted.meta.tally.is_first_time {
-        decision.labels.push(FIRST_TIME_TOOL.to_owned());
+    let tally = &asked.admitted.meta.tally;
+    for (holds, label) in [
+        (tally.is_first_time, FIRST_TIME_TOOL),
+        (tally.is_at_risk, AGENT_AT_RISK),
+    ] {
+        decision.labels.extend(holds.then(|| label.to_owned()));
     }
     if !caller.holds(&asked.tool.scope) {
         let reason = format!("scope not granted: {}", asked.tool.scope);

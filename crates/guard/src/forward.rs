@@ -194,6 +194,7 @@ mod tests {
             audience: "a".into(),
             upstream: Some(upstream.into()),
             binding: String::new(),
+            pins: Vec::new(),
         };
         let json = r#"{"mode":"gateway","trust_root_env":"ROOT",
             "control_plane":{"cluster":"c","authority":"a","key_env":"KEY"},

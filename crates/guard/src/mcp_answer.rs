@@ -6,11 +6,12 @@
 use serde_json::Value;
 
 use clampd_detect::Place;
-use clampd_model::{Action, Surface, Tool, ToolCategory};
+use clampd_model::{Action, AuditEvent, Surface, ToldDescriptor, Tool, ToolCategory};
+use clampd_token::tool_binding;
 
 use crate::{
     Decision, ErrorCode, Guard, Refusal, Snapshot, consult::Asked, decide::judge_text,
-    json::parse_strict, leaves::leaves_of, record, respond::Watching,
+    inspection::Inspected, json::parse_strict, leaves::leaves_of, record, respond::Watching,
 };
 
 /// What an exchange asked for, as far as it matters for the answer.
@@ -30,13 +31,8 @@ pub(crate) enum Ruling {
     Refuse(Refusal),
 }
 
-/// What comes of an answer that is no list.
-enum Judged {
-    /// It goes on; masked where there are bytes for it.
-    Passes(Option<Vec<u8>>),
-    Stopped(Box<Decision>),
-}
-
+/// The most marks of an event that descriptors may add to; what is left out is told with the next list.
+const TOLD_MARKS_MAX: usize = 64;
 /// The most tools of one list that are looked at.
 const TOOLS_MAX: usize = 2_000;
 
@@ -64,11 +60,19 @@ impl Guard {
         };
         // Lists are looked at tool by tool, so they are taken out of what is looked at whole.
         let mut lists = taken_lists(&mut value);
-        let masked = match self.judge_answer(snapshot, watching, (body, &mut value)) {
-            Ok(Judged::Passes(masked)) => masked,
-            Ok(Judged::Stopped(decision)) => return Ruling::Deny(decision),
+        let Inspected {
+            value: said,
+            masked,
+            decision,
+            ..
+        } = match self.judge_answer(snapshot, watching, body, std::mem::take(&mut value)) {
+            Ok(inspected) => inspected,
             Err(refusal) => return Ruling::Refuse(refusal),
         };
+        if !decision.verdict.lets_pass() {
+            return Ruling::Deny(Box::new(decision));
+        }
+        value = said;
         if masked.is_some() {
             lists = taken_lists(&mut value);
         }
@@ -86,26 +90,20 @@ impl Guard {
         Ruling::Rewrite(value.to_string().into_bytes())
     }
 
-    /// The decision on an answer; what was masked of it is no longer in `value`.
+    /// Looks at an answer and remembers what is in it.
     fn judge_answer(
         &self,
         snapshot: &Snapshot,
         watching: &mut Watching,
-        (body, value): (&[u8], &mut Value),
-    ) -> Result<Judged, Refusal> {
-        let said = (body, std::mem::take(value));
+        body: &[u8],
+        value: Value,
+    ) -> Result<Inspected, Refusal> {
         let tool = watching.answer.tool.as_ref();
-        let inspected = self.inspect_value(snapshot, &watching.admitted, tool, said)?;
+        let inspected = self.inspect_value(snapshot, &watching.admitted, tool, (body, value))?;
         inspected.note(watching.event.response.get_or_insert_default());
-        *value = inspected.value;
-        let decision = inspected.decision;
         let event = std::mem::take(&mut watching.event);
-        watching.event = record::with_answer(event, &decision);
-        Ok(if decision.verdict.lets_pass() {
-            Judged::Passes(inspected.masked)
-        } else {
-            Judged::Stopped(Box::new(decision))
-        })
+        watching.event = record::with_answer(event, &inspected.decision);
+        Ok(inspected)
     }
 
     /// Whether a caller may see a tool of a list.
@@ -133,12 +131,31 @@ impl Guard {
         let decision = judge_text(snapshot.settings(), &subject, &found);
         record::mark(&mut watching.event, &decision.marks);
         decision.verdict.lets_pass()
+            && known.is_some_and(|known| is_pinned(&mut watching.event, known, tool))
     }
 }
 
 /// Takes the lists out of an answer.
 fn taken_lists(value: &mut Value) -> Vec<Vec<Value>> {
     lists_in(value).map(std::mem::take).collect()
+}
+
+/// Whether a descriptor is one that its tool is pinned to, or the first that is told of it. What is
+/// not known yet is told in the exchange's event, from which the control plane learns.
+fn is_pinned(event: &mut AuditEvent, known: &Tool, descriptor: &Value) -> bool {
+    let sha256 = tool_binding(descriptor);
+    if known.pins.contains(&sha256) {
+        return true;
+    }
+    let told = ToldDescriptor {
+        tool: known.name.clone(),
+        sha256,
+        is_first: known.pins.is_empty(),
+    };
+    if event.session_flags.len() < TOLD_MARKS_MAX {
+        record::mark(event, &[told.to_mark()]);
+    }
+    told.is_first
 }
 
 /// Every `result.tools` of one message or a batch.

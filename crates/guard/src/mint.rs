@@ -75,6 +75,9 @@ pub(crate) fn finish(
             return Err(match said.get("error_code").and_then(Value::as_str) {
                 Some("agent_killed") => ErrorCode::AgentKilled.because("agent is killed"),
                 Some("agent_suspended") => ErrorCode::AgentSuspended.because("agent is suspended"),
+                Some("session_ended") => {
+                    ErrorCode::SessionEnded.because("session was ended by a kill; begin another")
+                }
                 Some("agent_not_found") => {
                     ErrorCode::AgentNotFound.because("agent is not registered")
                 }

@@ -47,6 +47,8 @@ error_codes! {
     AgentKilled = 403 "agent_killed",
     /// The agent, or one that delegated to it, is suspended.
     AgentSuspended = 403 "agent_suspended",
+    /// The session had begun when its agent was killed.
+    SessionEnded = 403 "session_ended",
     /// The API key is another organisation's than the agent.
     OrgMismatch = 403 "org_mismatch",
     /// A delegating agent is not known.

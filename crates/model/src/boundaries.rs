@@ -9,7 +9,8 @@ const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 /// The largest number that JSON holds exactly.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// The bounds of an agent; what is absent is not bounded.
+/// The bounds of an agent. What is absent in its own record is as by default; what is absent there too
+/// is not bounded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(try_from = "Fields")]
@@ -30,12 +31,12 @@ pub struct Boundaries {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub hours: Option<Hours>,
-    /// The days on which it may act, in UTC: `mon` to `sun`; empty for all.
+    /// The days on which it may act, in UTC: `mon` to `sun`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schema(required = false))]
     pub days: Vec<String>,
-    /// The hosts that URLs in its calls may name, such as `api.example.com` and `*.example.com`;
-    /// empty for all.
+    /// The hosts that URLs in its calls may name, such as `api.example.com` and `*.example.com`; `*`
+    /// for every host that can be read in one way.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schema(required = false))]
     pub domains: Vec<String>,
@@ -106,6 +107,23 @@ impl TryFrom<Fields> for Boundaries {
 }
 
 impl Boundaries {
+    /// These, and where they say nothing, what `default` says.
+    #[must_use]
+    pub fn over(&self, default: &Self) -> Self {
+        let list = |own: &Vec<String>, default: &Vec<String>| {
+            if own.is_empty() { default } else { own }.clone()
+        };
+        Self {
+            calls_per_minute: self.calls_per_minute.or(default.calls_per_minute),
+            bytes_per_minute: self.bytes_per_minute.or(default.bytes_per_minute),
+            calls_per_session: self.calls_per_session.or(default.calls_per_session),
+            records_per_answer: self.records_per_answer.or(default.records_per_answer),
+            hours: self.hours.or(default.hours),
+            days: list(&self.days, &default.days),
+            domains: list(&self.domains, &default.domains),
+        }
+    }
+
     /// Whether it may act at that time, in Unix seconds.
     pub fn contain_time(&self, seconds: u64) -> bool {
         let hour = u8::try_from(seconds / 3_600 % 24).unwrap_or(0);
@@ -146,8 +164,11 @@ fn whole(fields: &mut Fields, name: &str) -> Result<Option<u64>, String> {
     }
 }
 
-/// A host, or `*.` and the host above; in lower case.
+/// A host, or `*.` and the host above, in lower case; or `*`.
 fn is_domain(text: &str) -> bool {
+    if text == "*" {
+        return true;
+    }
     let host = text.strip_prefix("*.").unwrap_or(text);
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.:[]".contains(&b);
     !host.is_empty() && host.len() <= 253 && host.bytes().all(plain)
@@ -179,7 +200,7 @@ mod tests {
             (r#"{"hours":"9-9"}"#, "hours"),
             (r#"{"days":["monday"]}"#, "days"),
             (r#"{"domains":["https://a"]}"#, "domains"),
-            (r#"{"domains":["*"]}"#, "domains"),
+            (r#"{"domains":["*a.com"]}"#, "domains"),
         ] {
             assert!(read(bad).unwrap_err().contains(name), "{bad}");
         }
@@ -200,6 +221,19 @@ mod tests {
     }
 
     #[test]
+    fn an_agent_s_own_bounds_go_before_the_default_field_by_field() {
+        let default = read(
+            r#"{"calls_per_minute":60,"calls_per_session":9,"days":["mon"],"domains":["a.com"]}"#,
+        );
+        let own = read(r#"{"calls_per_minute":90,"hours":"9-17","domains":["*"]}"#).unwrap();
+        let both = r#"{"calls_per_minute":90,"calls_per_session":9,"hours":"9-17","days":["mon"],"domains":["*"]}"#;
+        let default = default.unwrap();
+        assert_eq!(own.over(&default), read(both).unwrap());
+        assert_eq!(Boundaries::default().over(&default), default);
+        assert_eq!(own.over(&Boundaries::default()), own);
+    }
+
+    #[test]
     fn a_domain_with_a_star_holds_what_is_below_it() {
         let bounds = read(r#"{"domains":["a.com","*.b.com"]}"#).unwrap();
         for good in ["a.com", "x.b.com", "y.x.b.com"] {
@@ -208,5 +242,7 @@ mod tests {
         for bad in ["x.a.com", "b.com", "evilb.com", ".b.com", "a.com.evil.org"] {
             assert!(!bounds.contain_host(bad), "{bad}");
         }
+        let all = read(r#"{"domains":["*"]}"#).unwrap();
+        assert!(all.contain_host("a.com") && !all.contain_host(""));
     }
 }

@@ -4,6 +4,7 @@
 //! an exchange in `guard`.
 
 mod agent;
+mod approval;
 mod audit;
 mod boundaries;
 mod bundle;
@@ -20,6 +21,7 @@ mod verdict;
 mod words;
 
 pub use agent::{Agent, AgentId, AgentState, Credential, InvalidAgentId};
+pub use approval::{Approval, ToldDescriptor};
 pub use audit::{AUDIT_BATCH_EVENTS_MAX, AuditEvent, ObservedResponse, PiiCount};
 pub use boundaries::{Boundaries, Hours};
 pub use bundle::{

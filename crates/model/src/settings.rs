@@ -335,6 +335,7 @@ mod tests {
             audience: "a".into(),
             upstream: None,
             binding: String::new(),
+            pins: Vec::new(),
         }
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::words::words;
 
 /// A tool of the catalogue as the bundle carries it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tool {
     /// Its name, such as `database.query`: 1 to 128 characters of `[A-Za-z0-9_.:/-]`.
@@ -22,6 +22,10 @@ pub struct Tool {
     /// SHA-256 of the canonical JSON of its descriptor, 64 characters of lower-case hex: the
     /// `ag:tool_binding` of micro-tokens.
     pub binding: String,
+    /// SHA-256 of the descriptors that lists may tell of it, in the same way; where there are none, the
+    /// first that is told is trusted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<String>,
 }
 
 impl Tool {

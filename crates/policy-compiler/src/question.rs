@@ -177,6 +177,7 @@ impl Question {
             audience: String::new(),
             upstream: self.tool.upstream.clone(),
             binding: String::new(),
+            pins: Vec::new(),
         };
         let scopes = held_scopes(&self.agent.scopes, None, &tool.scope);
         let context = &self.context;

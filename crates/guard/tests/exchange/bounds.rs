@@ -59,6 +59,17 @@ fn an_agent_over_its_calls_a_minute_is_told_when_to_come_again() {
 }
 
 #[test]
+fn what_an_agent_s_record_does_not_bound_is_bounded_by_default() {
+    let bounds = r#""mint":"exchange","boundaries":{"calls_per_minute":1,"calls_per_session":1}"#;
+    let scene = Scene::with(bounds).bounding("scout", &json!({"calls_per_minute": 3}));
+    let in_session = || asked(&scene, &query(), &[("x-ag-session", "one")]);
+    assert_eq!(in_session().0, 200);
+    let over = json!("session_budget_exceeded");
+    assert_eq!(in_session(), (429, over), "the default's");
+    assert_eq!(asked(&scene, &query(), &[]).0, 200, "its own");
+}
+
+#[test]
 fn calls_are_counted_whatever_they_are_made_in() {
     let scene = Scene::with(
         r#""mint":"exchange","boundaries":{"calls_per_minute":1},

@@ -20,6 +20,7 @@ mod scene;
 
 use clampd_guard::{HeaderChanges, Reply};
 use clampd_model::Verdict;
+use clampd_token::tool_binding;
 use scene::{Scene, bearer, call, jwt};
 use serde_json::{Value, json};
 
@@ -805,6 +806,40 @@ fn a_list_of_tools_shows_what_the_caller_may_call() {
         got["result"]["tools"],
         json!([tool("database.query", "Runs a query.")])
     );
+}
+
+#[test]
+fn a_tool_that_is_told_otherwise_than_it_is_pinned_is_not_listed() {
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
+    let told = json!({"name": "database.query", "description": "Runs a query.", "inputSchema": {}});
+    let drifted = json!({"name": "database.query", "description": "Runs a query. Fast!"});
+    let check = |pins: &[&Value], tool: &Value, kind: &str, is_listed: bool, mark: &str| {
+        let scene = sent(Scene::new().pinning("database.query", pins), &list);
+        let answer = json!({"jsonrpc": "2.0", "id": 1, "result": {"tools": [tool]}}).to_string();
+        let answer = match kind {
+            "text/event-stream" => format!("data: {answer}\n\n"),
+            _ => answer,
+        };
+        let got = scene.answered_by_upstream(kind, &[answer.as_bytes()]);
+        assert_eq!(got.contains("Runs a query."), is_listed, "{got}");
+        let marks = match mark {
+            "" => Vec::new(),
+            word => vec![format!("{word}:{}:database.query", tool_binding(tool))],
+        };
+        assert_eq!(scene.last_event().session_flags, marks);
+    };
+    for kind in ["application/json", "text/event-stream"] {
+        check(&[&told], &told, kind, true, "");
+        check(&[&drifted, &told], &told, kind, true, "");
+        check(&[&told], &drifted, kind, false, "descriptor-drift");
+        check(&[], &drifted, kind, true, "descriptor-first");
+    }
+    // The order of fields says nothing.
+    let turned: Value = serde_json::from_str(
+        r#"{"inputSchema": {}, "description": "Runs a query.", "name": "database.query"}"#,
+    )
+    .unwrap();
+    check(&[&told], &turned, "application/json", true, "");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use clampd_guard::{
     ResponseStep, Seed, Snapshot, Step, Tally, Watching,
 };
 use clampd_model::{AgentClaims, AgentId, AuditEvent, Secret, Verdict};
-use clampd_token::{agent_hmac_key, sha256_hex, sign_agent_jwt_hs256};
+use clampd_token::{agent_hmac_key, sha256_hex, sign_agent_jwt_hs256, tool_binding};
 use serde_json::{Value, json};
 
 pub(crate) const NOW: u64 = 1_800_000_000_000_000;
@@ -326,6 +326,21 @@ impl Scene {
         for entry in agents.unwrap() {
             if entry["id"] == agent {
                 entry["boundaries"] = boundaries.clone();
+            }
+        }
+        Self {
+            snapshot: Some(read(&bundle)),
+            ..self
+        }
+    }
+
+    /// The scene where that tool is pinned to these descriptors.
+    pub(crate) fn pinning(self, tool: &str, descriptors: &[&Value]) -> Self {
+        let mut bundle = bundle(&["dead"], NOW / 1_000_000 + 3600, &base());
+        let tools = bundle["sections"]["tools"]["entries"].as_array_mut();
+        for entry in tools.unwrap() {
+            if entry["name"] == tool {
+                entry["pins"] = descriptors.iter().map(|d| tool_binding(d)).collect();
             }
         }
         Self {
