@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fields::{Fields, list};
 use crate::{Agent, AgentId, AgentState, Policy, RuleRows, Secret, Settings, Tool};
 
 /// The format this version reads and writes.
@@ -77,7 +78,7 @@ pub struct Section<T> {
 
 /// An API key as the bundle carries it: never the key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Fields")]
 pub struct ApiKey {
     /// SHA-256 of the key, 64 characters of lower-case hex.
     pub sha256: String,
@@ -85,9 +86,22 @@ pub struct ApiKey {
     pub org_id: String,
 }
 
+impl TryFrom<Fields> for ApiKey {
+    type Error = String;
+
+    fn try_from(mut fields: Fields) -> Result<Self, String> {
+        let read = Self {
+            sha256: fields.text("sha256")?,
+            org_id: fields.text("org_id")?,
+        };
+        fields.end()?;
+        Ok(read)
+    }
+}
+
 /// An agent that is suspended or killed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Fields")]
 pub struct StateChange {
     /// The agent.
     pub id: AgentId,
@@ -95,14 +109,40 @@ pub struct StateChange {
     pub state: AgentState,
 }
 
+impl TryFrom<Fields> for StateChange {
+    type Error = String;
+
+    fn try_from(mut fields: Fields) -> Result<Self, String> {
+        let read = Self {
+            id: AgentId::parse(&fields.text("id")?).map_err(|error| error.to_string())?,
+            state: fields.word("state", AgentState::parse)?,
+        };
+        fields.end()?;
+        Ok(read)
+    }
+}
+
 /// The key with which one proxy signs micro-tokens by itself, for one epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Fields")]
 pub struct LocalMint {
     /// The `kid` of such tokens: names proxy and epoch to the control plane.
     pub key_id: String,
     /// HMAC-SHA256 key: 64 characters of lower-case hex, used as those bytes.
     pub key: Secret,
+}
+
+impl TryFrom<Fields> for LocalMint {
+    type Error = String;
+
+    fn try_from(mut fields: Fields) -> Result<Self, String> {
+        let read = Self {
+            key_id: fields.text("key_id")?,
+            key: Secret::new(fields.text("key")?),
+        };
+        fields.end()?;
+        Ok(read)
+    }
 }
 
 /// A JSON Web Key set (RFC 7517).
@@ -111,13 +151,14 @@ pub struct LocalMint {
 #[serde(deny_unknown_fields)]
 pub struct Jwks {
     /// The keys.
+    #[serde(deserialize_with = "list")]
     pub keys: Vec<Jwk>,
 }
 
 /// An Ed25519 public key as a JWK (RFC 8037).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Fields")]
 pub struct Jwk {
     /// `OKP`.
     pub kty: String,
@@ -132,4 +173,21 @@ pub struct Jwk {
     /// `sig`.
     #[serde(rename = "use")]
     pub use_: String,
+}
+
+impl TryFrom<Fields> for Jwk {
+    type Error = String;
+
+    fn try_from(mut fields: Fields) -> Result<Self, String> {
+        let read = Self {
+            kty: fields.text("kty")?,
+            crv: fields.text("crv")?,
+            kid: fields.text("kid")?,
+            x: fields.text("x")?,
+            alg: fields.text("alg")?,
+            use_: fields.text("use")?,
+        };
+        fields.end()?;
+        Ok(read)
+    }
 }
