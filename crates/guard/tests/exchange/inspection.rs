@@ -202,7 +202,7 @@ fn all_but_what_is_masked_stays_byte_for_byte() {
 fn a_text_that_is_json_itself_stays_json() {
     for (text, wanted) in [
         (
-            json!({"name": "Ada", "ssn": SSN, "dog": "Rex"}).to_string(),
+            format!(r#"{{"dog":"Rex","name":"Ada","ssn":"{SSN}"}}"#),
             r#"{"dog":"Rex","name":"Ada","ssn":"[redacted]"}"#.to_owned(),
         ),
         (
