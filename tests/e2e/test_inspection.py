@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from gateway import SAFE_SQL, Gateway
+from gateway import SAFE_SQL, Gateway, chunked
 from processes import wait_until
 from rest import Answer
-from stack import Ports, Stack
+from scripted import JSON, OK, Upstream, answer, scripted_tool
 from test_audit import event
-from test_hostile_upstream import JSON, OK, Upstream, answer, chunked
 from test_risk import SECONDS_MAX, put_settings
 
 SSN = "219-09-9999"
@@ -30,16 +29,8 @@ MASKED = SAID.replace(f"\\u0032{SSN[1:]}.", MASK).replace(KEY, MASK)
 
 @pytest.fixture(scope="module")
 def tool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, Upstream]]:
-    """A stack whose tool is replaced by one that says what it is told to."""
-    stack = Stack(tmp_path_factory.mktemp("inspection"), Ports.free())
-    try:
-        gateway = Gateway(stack, stack.up())
-        stack.processes.stop("sql-tool")
-        upstream = Upstream(stack.ports.tool)
-        yield gateway, upstream
-        upstream.close()
-    finally:
-        stack.down()
+    with scripted_tool(tmp_path_factory.mktemp("inspection")) as pair:
+        yield pair
 
 
 def handle(gateway: Gateway, upstream: Upstream, **actions: str) -> None:

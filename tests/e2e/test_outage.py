@@ -71,11 +71,13 @@ def test_calls_stop_waiting_for_a_control_plane_that_hangs(own_stack: Stack):
         assert wait_until(
             lambda: gateway.proxy(SAFE_SQL).status == 503 and gateway.metric(opened) == 1, 30
         )
-        waited = gateway.envoy_stat("cluster.control_plane.upstream_rq_timeout")
+        timeouts = "cluster.clampd_control_plane.upstream_rq_timeout"
+        waited = gateway.envoy_stat(timeouts)
+        assert waited >= 5
         refused = [gateway.proxy(SAFE_SQL).json["error_code"] for _ in range(50)]
         assert set(refused) == {"control_plane_unavailable"}
         # The probes waited, and what else asks the control plane; the fifty did not.
-        assert gateway.envoy_stat("cluster.control_plane.upstream_rq_timeout") - waited < 10
+        assert gateway.envoy_stat(timeouts) - waited < 25
         assert gateway.metric(opened) == 1
     finally:
         os.kill(state["control_plane_pid"], signal.SIGCONT)

@@ -1,5 +1,7 @@
 //! The gateway's configuration: as written, and as used.
 
+mod written;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use clampd_model::{Agent, AgentId, Boundaries, Secret};
@@ -7,6 +9,7 @@ use clampd_token::VerifyingKey;
 use serde::Deserialize;
 
 use crate::{Callout, Peers, rest::RestRoute};
+use written::{Written, WrittenRest};
 
 /// The largest body cap that can be set: the filter must stay under Envoy's buffer limit and
 /// wasm's memory.
@@ -185,129 +188,6 @@ pub enum ConfigError {
         /// What was wanted.
         wanted: String,
     },
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    /// What stands behind the routes that do not say so themselves.
-    mode: Mode,
-    /// How the control plane is reached.
-    control_plane: WrittenControlPlane,
-    /// The environment variable that holds the public key of the bundles.
-    trust_root_env: String,
-    #[serde(default)]
-    introspection: Option<WrittenIntrospection>,
-    #[serde(default = "exchange")]
-    mint: Mint,
-    #[serde(default = "deny")]
-    mint_failure: MintFailure,
-    #[serde(default)]
-    audit: WrittenAudit,
-    #[serde(default = "body_bytes_max")]
-    body_bytes_max: usize,
-    #[serde(default)]
-    upstreams: BTreeMap<String, String>,
-    #[serde(default)]
-    egress: BTreeMap<String, String>,
-    #[serde(default = "tool_timeout_ms")]
-    tool_timeout_ms: u64,
-    #[serde(default)]
-    peers: Peers,
-    #[serde(default)]
-    mcp: WrittenMcp,
-    #[serde(default)]
-    a2a: WrittenPaths,
-    #[serde(default)]
-    rest: Vec<WrittenRest>,
-    #[serde(default)]
-    pass: Vec<String>,
-    #[serde(default)]
-    agent: Option<AgentId>,
-    #[serde(default)]
-    boundaries: Boundaries,
-    #[serde(default = "off")]
-    trace: Trace,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenControlPlane {
-    cluster: String,
-    authority: String,
-    /// The environment variable that holds this proxy's key.
-    key_env: String,
-    #[serde(default = "control_plane_timeout_ms")]
-    timeout_ms: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenIntrospection {
-    /// The environment variable that holds a key of the role `tool`.
-    key_env: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenAudit {
-    #[serde(default)]
-    mode: AuditMode,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenMcp {
-    #[serde(default)]
-    paths: Vec<String>,
-    #[serde(default = "denial_result")]
-    denial: McpDenial,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenPaths {
-    #[serde(default)]
-    paths: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenRest {
-    method: String,
-    path: String,
-    tool: String,
-}
-
-impl Default for WrittenMcp {
-    fn default() -> Self {
-        Self {
-            paths: Vec::new(),
-            denial: McpDenial::Result,
-        }
-    }
-}
-
-fn exchange() -> Mint {
-    Mint::Exchange
-}
-fn deny() -> MintFailure {
-    MintFailure::Deny
-}
-fn off() -> Trace {
-    Trace::Off
-}
-fn denial_result() -> McpDenial {
-    McpDenial::Result
-}
-fn body_bytes_max() -> usize {
-    512 * 1024
-}
-fn control_plane_timeout_ms() -> u64 {
-    1_000
-}
-fn tool_timeout_ms() -> u64 {
-    15_000
 }
 
 impl Config {

@@ -90,12 +90,11 @@ impl TryFrom<Fields> for ApiKey {
     type Error = String;
 
     fn try_from(mut fields: Fields) -> Result<Self, String> {
-        let read = Self {
+        let entry = Self {
             sha256: fields.text("sha256")?,
             org_id: fields.text("org_id")?,
         };
-        fields.end()?;
-        Ok(read)
+        fields.end().map(|()| entry)
     }
 }
 
@@ -113,12 +112,11 @@ impl TryFrom<Fields> for StateChange {
     type Error = String;
 
     fn try_from(mut fields: Fields) -> Result<Self, String> {
-        let read = Self {
+        let entry = Self {
             id: AgentId::parse(&fields.text("id")?).map_err(|error| error.to_string())?,
             state: fields.word("state", AgentState::parse)?,
         };
-        fields.end()?;
-        Ok(read)
+        fields.end().map(|()| entry)
     }
 }
 
@@ -136,12 +134,11 @@ impl TryFrom<Fields> for LocalMint {
     type Error = String;
 
     fn try_from(mut fields: Fields) -> Result<Self, String> {
-        let read = Self {
+        let entry = Self {
             key_id: fields.text("key_id")?,
             key: Secret::new(fields.text("key")?),
         };
-        fields.end()?;
-        Ok(read)
+        fields.end().map(|()| entry)
     }
 }
 
@@ -179,7 +176,7 @@ impl TryFrom<Fields> for Jwk {
     type Error = String;
 
     fn try_from(mut fields: Fields) -> Result<Self, String> {
-        let read = Self {
+        let entry = Self {
             kty: fields.text("kty")?,
             crv: fields.text("crv")?,
             kid: fields.text("kid")?,
@@ -187,7 +184,6 @@ impl TryFrom<Fields> for Jwk {
             alg: fields.text("alg")?,
             use_: fields.text("use")?,
         };
-        fields.end()?;
-        Ok(read)
+        fields.end().map(|()| entry)
     }
 }

@@ -4,9 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use clampd_sweep::{Survey, Traits};
-
-use clampd_sweep::runs;
+use clampd_sweep::{Survey, Traits, runs};
 
 use super::{Signal, Signals};
 

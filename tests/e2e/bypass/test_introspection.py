@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fetch import envoy_path
@@ -12,9 +10,7 @@ from gateway import EVIL_SQL, SAFE_SQL, Gateway
 from processes import wait_until
 from rest import Answer, ask
 from stack import Ports, Stack
-
-sys.path.append(str(Path(__file__).with_name("bypass")))
-from upstream import Upstream  # noqa: E402
+from upstream import Upstream
 
 IN_FRONT_OF_A_TOOL = {"mode": "tool", "introspection": {"key_env": "CLAMPD_TOOL_KEY"}}
 
