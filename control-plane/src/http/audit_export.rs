@@ -1,7 +1,10 @@
 //! `/v1/audit/export`: the trail as a file.
 
+mod parquet;
+
 use std::sync::Arc;
 
+use ::parquet::errors::ParquetError;
 use axum::{
     extract::{Query, State, rejection::QueryRejection},
     http::header,
@@ -11,6 +14,7 @@ use clampd_token::{AUDIT_CHAIN_COLUMNS, audit_line};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::parquet::Table;
 use super::{
     App,
     caller::Auditor,
@@ -31,6 +35,18 @@ enum Format {
     #[default]
     Jsonl,
     Csv,
+    Parquet,
+}
+
+impl Format {
+    /// The media type, and what the file is called.
+    fn named(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Jsonl => ("application/x-ndjson", "audit.jsonl"),
+            Self::Csv => ("text/csv; charset=utf-8", "audit.csv"),
+            Self::Parquet => ("application/vnd.apache.parquet", "audit.parquet"),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -51,7 +67,7 @@ pub(super) struct Export {
     tag = "audit",
     security(("key" = ["auditor"])),
     params(Export),
-    responses((status = 200, description = "The events.", content((String = "application/x-ndjson"), (String = "text/csv")))),
+    responses((status = 200, description = "The events.", content((String = "application/x-ndjson"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.parquet")))),
 )]
 pub(super) async fn export(
     Auditor(key): Auditor,
@@ -59,7 +75,10 @@ pub(super) async fn export(
     query: Result<Query<Export>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let Query(Export { format, after }) = query.map_err(|_| {
-        ApiError::invalid_value("format", "must be jsonl or csv, and `after` a whole number")
+        ApiError::invalid_value(
+            "format",
+            "must be jsonl, csv or parquet, and `after` a whole number",
+        )
     })?;
     let span = app.store.trail_span(key.org_id.clone(), after).await?;
     let span = span.ok_or_else(|| {
@@ -75,10 +94,7 @@ pub(super) async fn export(
             pieces.give_up().await;
         }
     });
-    let (kind, name) = match format {
-        Format::Jsonl => ("application/x-ndjson", "audit.jsonl"),
-        Format::Csv => ("text/csv; charset=utf-8", "audit.csv"),
-    };
+    let (kind, name) = format.named();
     let disposition = format!("attachment; filename=\"{name}\"");
     let headers = [
         (header::CONTENT_TYPE, kind.to_owned()),
@@ -90,7 +106,7 @@ pub(super) async fn export(
 /// Why an export ended early.
 enum Ended {
     Gone,
-    Failed(StoreError),
+    Failed(anyhow::Error),
 }
 
 impl From<Gone> for Ended {
@@ -101,7 +117,13 @@ impl From<Gone> for Ended {
 
 impl From<StoreError> for Ended {
     fn from(error: StoreError) -> Self {
-        Self::Failed(error)
+        Self::Failed(error.into())
+    }
+}
+
+impl From<ParquetError> for Ended {
+    fn from(error: ParquetError) -> Self {
+        Self::Failed(error.into())
     }
 }
 
@@ -112,7 +134,12 @@ async fn send(
     span: &TrailSpan,
     pieces: &Pieces,
 ) -> Result<(), Ended> {
-    pieces.send(beginning(org_id, format, span)).await?;
+    let mut file = match format {
+        Format::Jsonl => File::Jsonl,
+        Format::Csv => File::Csv,
+        Format::Parquet => File::Parquet(Box::new(Table::new(org_id, span)?)),
+    };
+    pieces.send(file.beginning(org_id, span)).await?;
     let mut after = span.begin.seq;
     while after < span.end.seq {
         let page = app
@@ -122,46 +149,69 @@ async fn send(
         let last = page.last().and_then(|row| row.get("seq")?.as_u64());
         // The retention removed them meanwhile, or somebody else did.
         after = last.ok_or(StoreError::Unreadable(crate::store::Noun::AuditEvent))?;
-        let text: String = page.iter().map(|row| line(row, format)).collect();
-        pieces.send(text).await?;
+        pieces.send(file.page(&page)?).await?;
         if *app.stopping().borrow() {
             return Err(StoreError::NotCommitted.into());
         }
     }
-    if format == Format::Jsonl {
-        let end = json!({ "statement": span.statement });
-        pieces.send(format!("{end}\n")).await?;
-    }
+    pieces.send(file.end(span)?).await?;
     Ok(())
 }
 
-fn beginning(org_id: &str, format: Format, span: &TrailSpan) -> String {
-    match format {
-        Format::Jsonl => {
-            let head = json!({
-                "export": EXPORT, "org_id": org_id, "after": span.begin.seq,
-                "chain_hash": span.begin.chain_hash, "cut": span.cut,
-            });
-            format!("{head}\n")
+/// A file that is being made.
+enum File {
+    Jsonl,
+    Csv,
+    Parquet(Box<Table>),
+}
+
+impl File {
+    fn beginning(&self, org_id: &str, span: &TrailSpan) -> String {
+        match self {
+            Self::Jsonl => {
+                let head = json!({
+                    "export": EXPORT, "org_id": org_id, "after": span.begin.seq,
+                    "chain_hash": span.begin.chain_hash, "cut": span.cut,
+                });
+                format!("{head}\n")
+            }
+            Self::Csv => format!("{}\r\n", AUDIT_COLUMNS.join(",")),
+            Self::Parquet(_) => String::new(),
         }
-        Format::Csv => format!("{}\r\n", AUDIT_COLUMNS.join(",")),
+    }
+
+    fn page(&mut self, page: &[AuditRow]) -> Result<Vec<u8>, ParquetError> {
+        let lines = |line: fn(&AuditRow) -> String| page.iter().map(line).collect::<String>();
+        match self {
+            Self::Jsonl => Ok(lines(json_line).into_bytes()),
+            Self::Csv => Ok(lines(csv_line).into_bytes()),
+            Self::Parquet(table) => table.push(page),
+        }
+    }
+
+    fn end(self, span: &TrailSpan) -> Result<Vec<u8>, ParquetError> {
+        match self {
+            Self::Jsonl => {
+                let end = json!({ "statement": span.statement });
+                Ok(format!("{end}\n").into_bytes())
+            }
+            Self::Csv => Ok(Vec::new()),
+            Self::Parquet(table) => table.finish(),
+        }
     }
 }
 
-fn line(row: &AuditRow, format: Format) -> String {
-    match format {
-        Format::Jsonl => {
-            let column = |name: &str| row.get(name).cloned().unwrap_or_default();
-            let columns = AUDIT_CHAIN_COLUMNS.map(column);
-            let chain_hash = column("chain_hash");
-            let line = audit_line(&columns, chain_hash.as_str().unwrap_or_default());
-            format!("{line}\n")
-        }
-        Format::Csv => {
-            let cells = AUDIT_COLUMNS.map(|column| row.get(column).map_or_else(String::new, cell));
-            format!("{}\r\n", cells.join(","))
-        }
-    }
+fn json_line(row: &AuditRow) -> String {
+    let column = |name: &str| row.get(name).cloned().unwrap_or_default();
+    let columns = AUDIT_CHAIN_COLUMNS.map(column);
+    let chain_hash = column("chain_hash");
+    let line = audit_line(&columns, chain_hash.as_str().unwrap_or_default());
+    format!("{line}\n")
+}
+
+fn csv_line(row: &AuditRow) -> String {
+    let cells = AUDIT_COLUMNS.map(|column| row.get(column).map_or_else(String::new, cell));
+    format!("{}\r\n", cells.join(","))
 }
 
 /// A cell (RFC 4180). A text that a spreadsheet would take for a formula begins with an apostrophe:

@@ -35,9 +35,18 @@ pub(super) fn streamed() -> (Pieces, Body) {
 }
 
 impl Pieces {
-    /// Sends a piece, as soon as there is room.
+    /// Sends a piece, as soon as there is room. An empty one only tells whether the reader is still
+    /// there.
     pub(super) async fn send(&self, piece: impl Into<Bytes>) -> Result<(), Gone> {
-        self.0.send(Ok(piece.into())).await.map_err(|_| Gone)
+        let piece = piece.into();
+        if piece.is_empty() {
+            return if self.0.is_closed() {
+                Err(Gone)
+            } else {
+                Ok(())
+            };
+        }
+        self.0.send(Ok(piece)).await.map_err(|_| Gone)
     }
 
     /// Breaks the connection off, so that what was sent is not taken for all.

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// An answer: status, headers that tests look at, JSON body (or the text as a string).
+/// An answer: status, headers that tests look at, JSON body (or the text as a string), the bytes
+/// themselves.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Value,
     pub(crate) text: String,
+    pub(crate) bytes: Vec<u8>,
     headers: Vec<(String, String)>,
 }
 
@@ -168,7 +170,8 @@ impl Client {
 fn answer(mut response: ureq::http::Response<ureq::Body>) -> Option<Answer> {
     // Larger than the default: the export of a long trail.
     let body = response.body_mut().with_config().limit(64 * 1024 * 1024);
-    let text = body.read_to_string().ok()?;
+    let bytes = body.read_to_vec().ok()?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
     Some(Answer {
         status: response.status().as_u16(),
         body: serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.clone())),
@@ -178,5 +181,6 @@ fn answer(mut response: ureq::http::Response<ureq::Body>) -> Option<Answer> {
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("").to_owned()))
             .collect(),
         text,
+        bytes,
     })
 }

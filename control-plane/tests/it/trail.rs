@@ -1,15 +1,20 @@
 //! The trail as evidence: exported, followed, cut by age, and never broken.
 
 use std::{
+    collections::HashMap,
     io::{BufRead as _, BufReader, Write as _},
     net::TcpStream,
 };
 
+use axum::body::Bytes;
+use clampd_model::AuditEvent;
 use clampd_token::{AuditStatementKind, AuditWalk, VerifyingKey, verify_audit_statement};
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use serde_json::{Value, json};
 
 use crate::{
     audit::{blocked, event},
+    client::Answer,
     scene::Scene,
 };
 
@@ -82,6 +87,70 @@ fn an_export_is_a_table_for_spreadsheets_too() {
     );
     assert!(row.contains(",destructive SQL,"), "{row}");
     assert_eq!(lines.next(), Some(""));
+}
+
+#[test]
+fn an_export_is_a_parquet_file_for_warehouses_too() {
+    let scene = Scene::new();
+    // More text than one row group takes.
+    let events = (1..=150).map(|id| AuditEvent {
+        policy_reason: format!("{id} {}", "x".repeat(60_000)),
+        ..if id == 2 {
+            blocked("2")
+        } else {
+            event(&id.to_string())
+        }
+    });
+    let events: Vec<AuditEvent> = events.collect();
+    for batch in events.chunks(10) {
+        let batch = json!({ "events": batch });
+        scene.proxy().post("/v1/audit/events", &batch).expect(200);
+    }
+    let auditor = scene.role("auditor");
+    let export = auditor.get("/v1/audit/export?format=parquet");
+    let kind = "application/vnd.apache.parquet";
+    assert_eq!(export.header("content-type"), Some(kind));
+    let file = SerializedFileReader::new(bytes(export)).unwrap();
+    let metadata = file.metadata();
+    assert_eq!(metadata.num_row_groups(), 2);
+    let known: HashMap<&str, &str> = (metadata.file_metadata().key_value_metadata())
+        .unwrap()
+        .iter()
+        .map(|known| (known.key.as_str(), known.value.as_deref().unwrap()))
+        .collect();
+    assert_eq!(
+        [known["clampd.org_id"], known["clampd.after"]],
+        ["org_a", "0"]
+    );
+    let statement = verify_audit_statement(known["clampd.statement"], &key(&scene)).unwrap();
+    assert_eq!(statement.seq, 150);
+
+    let rows = file.get_row_iter(None).unwrap();
+    let rows: Vec<Value> = rows.map(|row| row.unwrap().to_json_value()).collect();
+    assert_eq!(rows.len(), 150);
+    let sql = "SELECT seq, agent_id, session_id, risk_score, labels, blocked, chain_hash
+        FROM audit_logs WHERE seq IN (1, 2, 150) ORDER BY seq";
+    let answer = auditor
+        .post("/v1/audit/query", &json!({ "sql": sql }))
+        .expect(200);
+    for (asked, seq) in answer["rows"].as_array().unwrap().iter().zip([1, 2, 150]) {
+        let row = &rows[seq - 1];
+        let columns = answer["columns"].as_array().unwrap().iter();
+        let exported: Vec<&Value> = columns.map(|name| &row[name.as_str().unwrap()]).collect();
+        assert_eq!(json!(exported), *asked);
+        let reason = row["policy_reason"].as_str().unwrap();
+        assert!(reason.starts_with(&format!("{seq} x")) && reason.len() > 60_000);
+        assert_eq!(row["timestamp"], "2023-11-14 22:13:20.000000 +00:00");
+    }
+
+    let none = auditor.get("/v1/audit/export?format=parquet&after=150");
+    let none = SerializedFileReader::new(bytes(none)).unwrap();
+    assert_eq!(none.get_row_iter(None).unwrap().count(), 0);
+}
+
+fn bytes(answer: Answer) -> Bytes {
+    assert_eq!(answer.status, 200);
+    Bytes::from(answer.bytes)
 }
 
 #[test]
