@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 WASM := target/wasm32-wasip1/release/filter.wasm
-WASM_BYTES_MAX := 900000
+WASM_BYTES_MAX := 1050000
 MUSL := x86_64-unknown-linux-musl
 RUNNER := .tools/bin/wasm-bindgen-test-runner
 NODE_MODULES := tests/e2e/node/node_modules/.package-lock.json

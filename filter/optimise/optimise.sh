@@ -24,7 +24,7 @@ if [ ! -f "$kept" ] || { [ "$raw" != "$(cat "$kept.of" 2>/dev/null)" ] && [ "$ra
   "$tools/node_modules/.bin/wasm-opt" --low-memory-unused -Oz --flatten --rereloop -Oz -Oz \
     --strip-debug --strip-producers --enable-bulk-memory \
     --enable-sign-ext --enable-nontrapping-float-to-int --enable-mutable-globals \
-    --enable-multivalue --enable-reference-types "$wasm" -o "$kept"
+    --enable-multivalue --enable-reference-types --enable-simd "$wasm" -o "$kept"
   echo "$raw" >"$kept.of"
 fi
 cp "$kept" "$wasm.new"

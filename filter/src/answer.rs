@@ -24,8 +24,9 @@ impl Answering {
         let Self::Awaited(watching) = self else {
             return (self, Flow::Go);
         };
+        let now = host::now();
         let head = host::response_head();
-        match worker.guard.response_head(*watching, head, host::now()) {
+        match worker.guard.response_head(*watching, head, now) {
             ResponseStep::Collect(collecting) if end_of_stream => {
                 judge(worker, *collecting, &[]);
                 (Self::Unwatched, Flow::Go)
@@ -40,7 +41,7 @@ impl Answering {
                 (Self::Streaming(streaming), Flow::Go)
             }
             ResponseStep::Replace(reply, events) => {
-                worker.record(events);
+                worker.record(events, now);
                 host::reply(&reply);
                 (Self::Unwatched, Flow::Hold)
             }
@@ -71,7 +72,7 @@ impl Answering {
                 let snapshot = worker.snapshot();
                 let now = host::now();
                 let piece = streaming.push(&worker.guard, snapshot.as_deref(), &chunk, now);
-                worker.record(piece.events);
+                worker.record(piece.events, now);
                 let mut told = piece.bytes;
                 let rest = if whole {
                     told.extend(end(worker, *streaming));
@@ -116,25 +117,27 @@ impl Answering {
                 return;
             }
         };
-        worker.keep(&event);
+        worker.keep(&event, host::now());
     }
 }
 
 /// A stream is over: remembers it, and gives what is still to be told.
 fn end(worker: &Worker, streaming: Streaming) -> Vec<u8> {
     let snapshot = worker.snapshot();
-    let piece = streaming.end(&worker.guard, snapshot.as_deref(), host::now());
-    worker.record(piece.events);
+    let now = host::now();
+    let piece = streaming.end(&worker.guard, snapshot.as_deref(), now);
+    worker.record(piece.events, now);
     piece.bytes
 }
 
 /// Has a whole body judged; gives what is to stand in its place.
 fn judge(worker: &Worker, collecting: Collecting, body: &[u8]) -> Option<Reply> {
     let snapshot = worker.snapshot();
+    let now = host::now();
     let ResponseJudgement { instead, events } =
         worker
             .guard
-            .response_body(snapshot.as_deref(), collecting, body, host::now());
-    worker.record(events);
+            .response_body(snapshot.as_deref(), collecting, body, now);
+    worker.record(events, now);
     instead
 }

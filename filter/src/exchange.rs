@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use clampd_guard::{Answer, Asking, Callout, Reading, Reply, Step};
+use clampd_guard::{Answer, Asking, Callout, Reading, Reply, Snapshot, Step};
 use proxy_wasm::{
     traits::{Context, HttpContext},
     types::Action,
@@ -14,6 +14,8 @@ use crate::{answer::Answering, host, shared, worker::Worker};
 #[derive(Debug)]
 pub(crate) struct Exchange {
     worker: Option<Rc<Worker>>,
+    /// The names of the request's headers.
+    names: Vec<String>,
     state: State,
     answering: Answering,
 }
@@ -43,13 +45,14 @@ impl Exchange {
     pub(crate) fn new(worker: Option<Rc<Worker>>) -> Self {
         Self {
             worker,
+            names: Vec::new(),
             state: State::New,
             answering: Answering::Unwatched,
         }
     }
 
-    /// Carries steps out until one has to wait or the exchange is judged.
-    fn carry_out(&mut self, worker: &Worker, mut step: Step) -> Flow {
+    /// Carries steps out until one has to wait or the exchange is judged, all under the same bundle.
+    fn carry_out(&mut self, worker: &Worker, snapshot: Option<&Snapshot>, mut step: Step) -> Flow {
         loop {
             match step {
                 Step::Pass => {
@@ -63,29 +66,24 @@ impl Exchange {
                 Step::Count(charge, counting) => {
                     let now = host::now();
                     let tally = shared::charge(&charge, now);
-                    let snapshot = worker.snapshot();
-                    let guard = &worker.guard;
-                    step = guard.counted(snapshot.as_deref(), *counting, tally, now);
+                    step = worker.guard.counted(snapshot, *counting, tally, now);
                 }
                 Step::Ask(callout, asking) => {
                     if let Some(call) = made(worker, &callout, &asking) {
                         self.state = State::Asking(call, asking);
                         return Flow::Hold;
                     }
-                    let snapshot = worker.snapshot();
-                    step = worker
-                        .guard
-                        .answer(snapshot.as_deref(), *asking, None, host::now());
+                    step = worker.guard.answer(snapshot, *asking, None, host::now());
                 }
                 Step::Done(mut judgement) => {
                     worker.judged(&judgement);
-                    worker.record(std::mem::take(&mut judgement.events));
+                    worker.record(std::mem::take(&mut judgement.events), host::now());
                     if let Some(reply) = &judgement.reply {
                         self.state = State::Stopped;
                         host::reply(reply);
                         return Flow::Hold;
                     }
-                    host::change_request_headers(&judgement.headers);
+                    host::change_request_headers(&judgement.headers, &self.names);
                     if let Some(watching) = judgement.watching {
                         self.answering = Answering::Awaited(watching);
                     }
@@ -106,7 +104,7 @@ impl Exchange {
         let step = worker
             .guard
             .read(snapshot.as_deref(), reading, body, host::now());
-        self.carry_out(&worker, step)
+        self.carry_out(&worker, snapshot.as_deref(), step)
     }
 
     /// Takes the answer a step further.
@@ -132,7 +130,7 @@ impl Exchange {
                 };
                 if bytes > worker.guard.config().body_bytes_max {
                     let step = worker.guard.too_large(*reading);
-                    return self.carry_out(&worker, step);
+                    return self.carry_out(&worker, None, step);
                 }
                 if whole {
                     return self.read_body(*reading);
@@ -176,7 +174,8 @@ impl HttpContext for Exchange {
         }
         let snapshot = worker.snapshot();
         let step = worker.guard.begin(snapshot.as_deref(), &head, &seed);
-        let flow = match self.carry_out(&worker, step) {
+        self.names = head.into_names();
+        let flow = match self.carry_out(&worker, snapshot.as_deref(), step) {
             Flow::Hold if end_of_stream => self.more(0, true),
             flow => flow,
         };
@@ -226,7 +225,7 @@ impl Context for Exchange {
                 let step = worker
                     .guard
                     .answer(snapshot.as_deref(), *asking, answer, host::now());
-                if self.carry_out(&worker, step) == Flow::Go {
+                if self.carry_out(&worker, snapshot.as_deref(), step) == Flow::Go {
                     host::resume_request();
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use clampd_guard::{Guard, Judgement, Snapshot, Trace, access_note, pipeline_lines};
+use clampd_guard::{Guard, Judgement, Micros, Snapshot, Trace, access_note, pipeline_lines};
 use clampd_model::AuditEvent;
 
 use crate::{
@@ -75,21 +75,21 @@ impl Worker {
 
     /// Keeps events for the audit trail and notes them for the access log of the exchange whose
     /// callback is running.
-    pub(crate) fn record(&self, events: Vec<AuditEvent>) {
+    pub(crate) fn record(&self, events: Vec<AuditEvent>, now: Micros) {
         for event in events {
             host::note(&access_note(&event));
-            self.keep(&event);
+            self.keep(&event, now);
         }
     }
 
     /// Keeps an event for the audit trail and, where it is asked for, logs it.
-    pub(crate) fn keep(&self, event: &AuditEvent) {
+    pub(crate) fn keep(&self, event: &AuditEvent, now: Micros) {
         if self.guard.config().trace == Trace::Pipeline {
             for line in pipeline_lines(event) {
                 host::info(&line);
             }
         }
-        shared::take_risk(&event.agent_id, event.risk_score, host::now());
+        shared::take_risk(&event.agent_id, event.risk_score, now);
         self.metrics.latency(event.latency_us);
         self.metrics.left_out(event);
         self.metrics.stopped_in_answer(event);

@@ -130,7 +130,9 @@ class Bench:
         """An MCP message of so many KiB; listing tools is judged and needs no token."""
         empty = message(mint, "")
         padding = kib * 1024 - len(empty)
-        body = message(mint, (PROSE * (padding // len(PROSE) + 1))[:padding])
+        # A text that was judged before is not judged again, so that each begins with a new word.
+        prose = "############ " + PROSE * (padding // len(PROSE) + 1)
+        body = message(mint, prose[:padding])
         agent = next(agent for agent in self.state["agents"] if agent["id"] == "my-agent")
         jwt = agent_jwt(agent["id"], agent["secret"], issuer="clampd-bench")
         head = (

@@ -5,10 +5,13 @@ use std::{
     io::Write,
     net::TcpStream,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use crate::{Result, http::Messages};
+
+/// What in a request a word stands for that was never sent before, so that no text is known already.
+const FRESH: &[u8] = b"############";
 
 /// What to send, where, how fast and how long.
 pub struct Plan {
@@ -18,6 +21,9 @@ pub struct Plan {
     length: Duration,
     /// Requests a second over all connections; 0 for as many as it can.
     rate: f64,
+    /// Where the fresh word begins, if there is one, and the number of the first.
+    fresh: Option<usize>,
+    first: u64,
 }
 
 impl Plan {
@@ -29,13 +35,25 @@ impl Plan {
         seconds: &str,
         rate: &str,
     ) -> Result<Self> {
+        let request = fs::read(file)?;
         Ok(Self {
             address: address.to_owned(),
-            request: fs::read(file)?,
+            fresh: request.windows(FRESH.len()).position(|at| at == FRESH),
+            first: SystemTime::UNIX_EPOCH.elapsed()?.as_micros().try_into()?,
+            request,
             connections: connections.parse()?,
             length: Duration::try_from_secs_f64(seconds.parse()?)?,
             rate: rate.parse()?,
         })
+    }
+
+    /// Puts the fresh word of a number into a request.
+    fn freshen(&self, request: &mut [u8], number: u64) {
+        let mut rest = self.first + number;
+        for at in self.fresh.into_iter().flat_map(|at| at..at + FRESH.len()) {
+            request[at] = b'a' + (rest % 26) as u8;
+            rest /= 26;
+        }
     }
 }
 
@@ -85,9 +103,11 @@ fn send(plan: &Plan, nth: u32, began: Instant) -> Result<(Vec<Duration>, u64)> {
     let mut answers = Messages::new(&connection);
     let mut to = &connection;
     let (mut latencies, mut failures) = (Vec::new(), 0);
+    let mut request = plan.request.clone();
     for turn in 0_u64.. {
+        let place = turn * u64::from(plan.connections) + u64::from(nth);
+        plan.freshen(&mut request, place);
         let due = if plan.rate > 0.0 {
-            let place = turn * u64::from(plan.connections) + u64::from(nth);
             began + Duration::from_secs_f64(place as f64 / plan.rate)
         } else {
             Instant::now()
@@ -96,7 +116,7 @@ fn send(plan: &Plan, nth: u32, began: Instant) -> Result<(Vec<Duration>, u64)> {
             break;
         }
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        to.write_all(&plan.request)?;
+        to.write_all(&request)?;
         match answers.next()?.as_deref() {
             Some("200") => latencies.push(due.elapsed()),
             Some(_) => failures += 1,

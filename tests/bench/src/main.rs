@@ -5,7 +5,8 @@
 //!     clampd-bench once ADDRESS REQUESTS_FILE CONNECTIONS
 //!     clampd-bench polls ADDRESS POLLS_FILE CHANGES_FILE CONNECTIONS
 //!
-//! `load` sends the bytes of the file over and over and prints one JSON object. With RATE 0 every
+//! `load` sends the bytes of the file over and over, with a new word each time in the place of twelve
+//! `#`, and prints one JSON object. With RATE 0 every
 //! connection sends again as soon as it has its answer; else requests are due at fixed moments and
 //! latency counts from the moment a request was due, so that a stall is not hidden by waiting.
 //! `once` sends each request of a file a single time; `polls` keeps long polls waiting and times how

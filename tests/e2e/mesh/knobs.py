@@ -28,6 +28,7 @@ DIFFERENT = {
         "admin": "Istio's; it listens on the pod's loopback only",
         "stats_config": "Istio's; the tags are asked for by annotation",
         "overload_manager": "Istio's; connections are bounded by Istio's own overload manager",
+        "memory_allocator_manager": "Istio's; it gives memory back, and guards nothing",
         "bootstrap_extensions": "for internal listeners, which a sidecar has no use for",
         "static_resources": "Istio's; what is guarded in it is compared below",
         "watchdogs": "set by the bootstrap override of the strict overlay, compared there",
