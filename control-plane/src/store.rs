@@ -248,6 +248,9 @@ pub(crate) struct Store {
 /// Resolves when the store is closed.
 pub(crate) type Closed = oneshot::Receiver<Infallible>;
 
+/// How many rows of what has expired one transaction removes.
+const PURGED_AT_ONCE: u32 = 250;
+
 impl Store {
     /// Opens the database, bringing its tables up to date. This blocks.
     ///
@@ -330,6 +333,23 @@ impl Store {
         F: FnOnce(&mut Write<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         self.writer.submit(Urgency::Urgent, mutation).await
+    }
+
+    /// Removes the rows that `sql` says, which takes the age up to which and how many at most; bit by
+    /// bit, so that a kill waits for one bit and not for all. Gives how many they were.
+    async fn purge(&self, sql: &'static str, until: i64) -> Result<usize, StoreError> {
+        let mut gone = 0;
+        loop {
+            let mutation = move |write: &mut Write<'_>| {
+                let mut statement = write.connection.prepare_cached(sql)?;
+                Ok(statement.execute((until, PURGED_AT_ONCE))?)
+            };
+            let bit = self.writer.submit(Urgency::Bulky, mutation).await?;
+            gone += bit;
+            if bit < PURGED_AT_ONCE as usize {
+                return Ok(gone);
+            }
+        }
     }
 
     /// Runs `reading` on a pooled connection that cannot write.

@@ -141,13 +141,10 @@ impl Store {
 
     /// Forgets what is older than a day.
     pub(crate) async fn purge_idempotency(&self, now: u64) -> Result<usize, StoreError> {
-        self.write(move |write| {
-            Ok(write
-                .connection
-                .prepare_cached("DELETE FROM cp_idempotency WHERE created_at <= ?1")?
-                .execute([oldest_kept(now)])?)
-        })
-        .await
+        const SQL: &str = "DELETE FROM cp_idempotency WHERE (org_id, caller, chosen_key) IN (SELECT
+            org_id, caller, chosen_key FROM cp_idempotency WHERE created_at <= ?1
+            ORDER BY created_at LIMIT ?2)";
+        self.purge(SQL, oldest_kept(now)).await
     }
 }
 

@@ -174,7 +174,12 @@ mod tests {
                 .await
                 .unwrap();
         }
-        assert_eq!(store.purge_spent_tokens(100).await.unwrap(), 1);
+        // More than one transaction removes.
+        for nth in 0..600 {
+            let jti = format!("older {nth}");
+            store.revoke_token(o(), jti, 98).await.unwrap();
+        }
+        assert_eq!(store.purge_spent_tokens(100).await.unwrap(), 601);
         assert_eq!(store.purge_spent_tokens(100).await.unwrap(), 0);
         let nobody = store
             .spend_token(o(), "a".to_owned(), None, "new".to_owned(), 100)

@@ -106,12 +106,9 @@ pub(super) fn is_ended(
 impl Store {
     /// Forgets sessions of which nothing was heard for an hour before `now`, in microseconds.
     pub(crate) async fn purge_sessions(&self, now: u64) -> Result<usize, StoreError> {
-        self.write(move |write| {
-            Ok(write
-                .connection
-                .prepare_cached("DELETE FROM cp_sessions WHERE last_at <= ?1")?
-                .execute([sql_integer(now.saturating_sub(IDLE_MICROS))])?)
-        })
-        .await
+        const SQL: &str = "DELETE FROM cp_sessions WHERE (org_id, agent_id, id) IN (SELECT org_id,
+            agent_id, id FROM cp_sessions WHERE last_at <= ?1 ORDER BY last_at LIMIT ?2)";
+        self.purge(SQL, sql_integer(now.saturating_sub(IDLE_MICROS)))
+            .await
     }
 }

@@ -146,12 +146,9 @@ impl Store {
 
     /// Forgets tokens that expired before `now`; their time alone refuses them.
     pub(crate) async fn purge_spent_tokens(&self, now: u64) -> Result<usize, StoreError> {
-        self.write(move |write| {
-            Ok(write
-                .connection
-                .prepare_cached("DELETE FROM cp_tokens_spent WHERE expires_at < ?1")?
-                .execute([sql_integer(now)])?)
-        })
-        .await
+        const SQL: &str =
+            "DELETE FROM cp_tokens_spent WHERE (org_id, jti) IN (SELECT org_id, jti FROM
+            cp_tokens_spent WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)";
+        self.purge(SQL, sql_integer(now)).await
     }
 }
