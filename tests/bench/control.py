@@ -14,6 +14,7 @@ import argparse
 import base64
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -182,7 +183,11 @@ class Bench:
 
     def write(self, name: str, requests: Iterable[bytes]) -> str:
         path = self.directory / name
-        path.write_bytes(b"".join(b"%d\n%s" % (len(one), one) for one in requests))
+        with path.open("wb") as file:
+            file.writelines(b"%d\n%s" % (len(one), one) for one in requests)
+            # Else the system writes it out half a minute later, and what the service flushes waits.
+            file.flush()
+            os.fsync(file.fileno())
         return str(path)
 
     def tool(self, mode: str, *arguments: str) -> dict[str, float]:
