@@ -128,7 +128,7 @@ fn an_export_is_a_parquet_file_for_warehouses_too() {
     let rows = file.get_row_iter(None).unwrap();
     let rows: Vec<Value> = rows.map(|row| row.unwrap().to_json_value()).collect();
     assert_eq!(rows.len(), 150);
-    let sql = "SELECT seq, agent_id, session_id, risk_score, labels, blocked, chain_hash
+    let sql = "SELECT seq, agent_id, session_id, labels, blocked, chain_hash
         FROM audit_logs WHERE seq IN (1, 2, 150) ORDER BY seq";
     let answer = auditor
         .post("/v1/audit/query", &json!({ "sql": sql }))
@@ -143,6 +143,7 @@ fn an_export_is_a_parquet_file_for_warehouses_too() {
         assert_eq!(row["timestamp"], "2023-11-14 22:13:20.000000 +00:00");
     }
 
+    assert_eq!(rows[1]["risk_score"], 0.95);
     let none = auditor.get("/v1/audit/export?format=parquet&after=150");
     let none = SerializedFileReader::new(bytes(none)).unwrap();
     assert_eq!(none.get_row_iter(None).unwrap().count(), 0);
