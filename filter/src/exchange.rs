@@ -14,8 +14,6 @@ use crate::{answer::Answering, host, shared, worker::Worker};
 #[derive(Debug)]
 pub(crate) struct Exchange {
     worker: Option<Rc<Worker>>,
-    /// The names of the request's headers.
-    names: Vec<String>,
     state: State,
     answering: Answering,
 }
@@ -45,7 +43,6 @@ impl Exchange {
     pub(crate) fn new(worker: Option<Rc<Worker>>) -> Self {
         Self {
             worker,
-            names: Vec::new(),
             state: State::New,
             answering: Answering::Unwatched,
         }
@@ -83,7 +80,7 @@ impl Exchange {
                         host::reply(reply);
                         return Flow::Hold;
                     }
-                    host::change_request_headers(&judgement.headers, &self.names);
+                    host::change_request_headers(&judgement.headers);
                     if let Some(watching) = judgement.watching {
                         self.answering = Answering::Awaited(watching);
                     }
@@ -174,7 +171,6 @@ impl HttpContext for Exchange {
         }
         let snapshot = worker.snapshot();
         let step = worker.guard.begin(snapshot.as_deref(), &head, &seed);
-        self.names = head.into_names();
         let flow = match self.carry_out(&worker, snapshot.as_deref(), step) {
             Flow::Hold if end_of_stream => self.more(0, true),
             flow => flow,

@@ -45,10 +45,10 @@ pub(crate) fn peer_uri() -> Option<String> {
     String::from_utf8(connection("uri_san_peer_certificate").ok()??).ok()
 }
 
-/// Changes the request's headers, whose names are `there`. They must not have been released.
-pub(crate) fn change_request_headers(changes: &HeaderChanges, there: &[String]) {
+/// Changes the request's headers. They must not have been released.
+pub(crate) fn change_request_headers(changes: &HeaderChanges) {
     const MAP: MapType = MapType::HttpRequestHeaders;
-    for name in (changes.remove.iter()).filter(|name| there.iter().any(|there| there == *name)) {
+    for name in &changes.remove {
         log_failure("remove a header", hostcalls::remove_map_value(MAP, name));
     }
     for (name, value) in &changes.set {
@@ -78,8 +78,19 @@ pub(crate) fn reply(reply: &Reply) {
 
 /// The head of the answer. Its headers must not have been released.
 pub(crate) fn response_head() -> ResponseHead {
-    let headers = hostcalls::get_map_bytes(MapType::HttpResponseHeaders);
-    ResponseHead::new(&headers.unwrap_or_default())
+    let value = |name| {
+        let value = hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name);
+        value.ok().flatten()
+    };
+    let text = |name| value(name).and_then(|v| String::from_utf8(v).ok());
+    // Of a header that is there twice this gives both; `value` would give the first.
+    const ENCODINGS: [&str; 3] = ["response", "headers", "content-encoding"];
+    let encodings = hostcalls::get_property(ENCODINGS.to_vec()).ok().flatten();
+    ResponseHead {
+        status: text(":status").and_then(|s| s.parse().ok()).unwrap_or(0),
+        content_type: text("content-type").unwrap_or_default(),
+        is_encoded: encodings.is_some_and(|e| e != b"identity"),
+    }
 }
 
 /// At most `bytes` of the answer's body, as far as it is held.

@@ -39,26 +39,6 @@ pub struct ResponseHead {
     pub is_encoded: bool,
 }
 
-impl ResponseHead {
-    /// Takes an answer's headers: names in lower case, `:status` among them.
-    pub fn new(headers: &[(String, Vec<u8>)]) -> Self {
-        let mut head = Self::default();
-        for (name, value) in headers {
-            let text = std::str::from_utf8(value).unwrap_or_default();
-            match name.as_str() {
-                ":status" => head.status = text.parse().unwrap_or(0),
-                "content-type" if head.content_type.is_empty() => {
-                    text.clone_into(&mut head.content_type)
-                }
-                // Each of them may have had its turn at the body.
-                "content-encoding" => head.is_encoded |= value != b"identity",
-                _ => {}
-            }
-        }
-        head
-    }
-}
-
 /// What is to be done with an answer.
 #[derive(Debug)]
 pub enum ResponseStep {

@@ -75,11 +75,6 @@ impl Head {
         }
     }
 
-    /// The names of the headers that are there.
-    pub fn into_names(self) -> Vec<String> {
-        self.headers.into_iter().map(|(name, _)| name).collect()
-    }
-
     /// Whether a header is there, readable or not.
     pub fn has(&self, name: &str) -> bool {
         self.values(name).next().is_some()
