@@ -63,6 +63,9 @@ fn fold_composed(text: &str) -> Folded {
 /// What stands in folded text for the controls that terminals obey.
 const ESCAPE: char = '\u{241b}';
 
+/// What stands for a character that folds to several, in a text that has grown enough.
+const TOO_LARGE: char = '?';
+
 /// A text while it is folded.
 struct Folding {
     out: String,
@@ -188,13 +191,19 @@ impl Folding {
             self.latin = true;
             return;
         }
-        let start = self.out.len();
+        let before = self.out.len();
         let blanks = (self.space, self.line);
+        // The blank that stands before the character is not of its size.
+        let start = before + usize::from(self.space || self.line);
+        let bytes_most = if before > self.bytes_max {
+            c.len_utf8()
+        } else {
+            usize::MAX
+        };
         let mut parts = 0;
-        let is_full = start > self.bytes_max;
         forms::decompose(c, |part| {
             parts += 1;
-            if is_full && self.out.len() - start > c.len_utf8() {
+            if self.out.len().saturating_sub(start) > bytes_most {
                 return;
             }
             if part == ' ' {
@@ -213,13 +222,12 @@ impl Folding {
                 self.letter(part);
             }
         });
-        // What is larger folded than written stays as it is once the text has grown enough.
-        if is_full && self.out.len() - start > c.len_utf8() {
-            self.out.truncate(start);
+        // What is larger folded than written is one sign once the text has grown enough.
+        if self.out.len().saturating_sub(start) > bytes_most {
+            self.out.truncate(before);
             (self.space, self.line) = blanks;
             self.end_space();
-            self.out.push(c);
-            return;
+            self.out.push(TOO_LARGE);
         }
         let written = self.out.get(start..).unwrap_or_default().trim_start();
         self.latin |= written.bytes().any(|b| b.is_ascii_graphic());
@@ -340,10 +348,15 @@ mod tests {
             "ไม่สนใจคำสั่ง",
             "지시를 무시",
             "x\u{2057}y\u{2034}",
+            "a \u{4c0}\u{4c0}kawl",
+            "a \u{fdfa}\u{fdfa} \u{33c2}",
             "п\u{37e}п",
             " \u{2da} a \u{2da}\u{b4}b",
         ] {
             assert_eq!(fold(&fold(text)), fold(text), "{text}");
+            // However much the text before it grows.
+            let grown = "\u{1b}".repeat(300) + text;
+            assert_eq!(fold(&fold(&grown)), fold(&grown), "{text}");
         }
     }
 }

@@ -2,7 +2,8 @@
 //! so that the verdict on one leaf never depends on another. What a limit leaves unread is a
 //! finding by itself, so that none is a way round the rules.
 
-/// Times its length that a folded text may be; from there on characters stay as they are.
+/// Times its length that a folded text may be; from there on a character that folds to
+/// something larger is one sign.
 pub(crate) const FOLD_GROWTH_MAX: usize = 1;
 /// Bytes that a folded text may have beyond that.
 pub(crate) const FOLD_BYTES_BASE: usize = 256;
