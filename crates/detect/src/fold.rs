@@ -143,23 +143,25 @@ impl Folding {
             match first {
                 b'\n' | b'\r' => self.line = true,
                 b' ' | b'\t' | 0x0b | 0x0c => self.space = true,
-                0x1b => {
-                    self.end_space();
-                    self.out.push(ESCAPE);
-                }
+                0x1b => self.escape(),
                 _ => {}
             }
             rest = rest.get(1..).unwrap_or_default();
         }
     }
 
+    /// A control that terminals obey; several that follow each other are one.
+    fn escape(&mut self) {
+        self.end_space();
+        if !self.out.ends_with(ESCAPE) {
+            self.out.push(ESCAPE);
+        }
+    }
+
     fn other(&mut self, c: char) {
         match c {
             '\u{2028}' | '\u{2029}' | '\u{85}' => self.line = true,
-            '\u{80}'..='\u{9f}' => {
-                self.end_space();
-                self.out.push(ESCAPE);
-            }
+            '\u{80}'..='\u{9f}' => self.escape(),
             _ if is_stable(c) => {
                 self.end_space();
                 self.letter(c);
@@ -302,6 +304,7 @@ mod tests {
         for (written, folded) in [
             ("dRoP\t\tTABLE  a", "drop table a"),
             ("a \r\n\n b", "a\nb"),
+            ("a\u{1b}\u{1b}[31m \u{9b}b", "a␛[31m ␛b"),
             ("ＤＲＯＰ　ＴＡＢＬＥ", "drop table"),
             ("ig\u{200b}no\u{200d}re", "ignore"),
             ("ignоre prevіous", "ignore previous"),
@@ -355,7 +358,7 @@ mod tests {
         ] {
             assert_eq!(fold(&fold(text)), fold(text), "{text}");
             // However much the text before it grows.
-            let grown = "\u{1b}".repeat(300) + text;
+            let grown = "\u{1b}.".repeat(300) + text;
             assert_eq!(fold(&fold(&grown)), fold(&grown), "{text}");
         }
     }

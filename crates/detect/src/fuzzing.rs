@@ -15,9 +15,10 @@ use crate::{
 };
 
 /// The most bytes that folding makes of a text of so many; one character more may stand behind.
-/// Once a text has grown enough, no character grows any more.
+/// Once a text has grown enough, none grows any more but a control that terminals obey, which is
+/// three bytes and stands alone.
 pub fn folded_bytes_max(bytes: usize) -> usize {
-    bytes * (limits::FOLD_GROWTH_MAX + 1) + limits::FOLD_BYTES_BASE
+    bytes * (limits::FOLD_GROWTH_MAX + 2) + limits::FOLD_BYTES_BASE
 }
 
 /// The most texts that one text is decoded to and read as, and their bytes.
