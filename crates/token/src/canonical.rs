@@ -1,6 +1,6 @@
 //! One spelling for one JSON value, and the hashes that bind tokens to it.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -28,7 +28,11 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// Python's `json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)` gives
 /// the same text for strings, booleans, null and integers of up to 64 bits.
 pub fn canonical_json(value: &Value) -> String {
-    let mut out = String::new();
+    String::from_utf8(canonical_bytes(value)).unwrap_or_default()
+}
+
+fn canonical_bytes(value: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
     write_sorted(value, &mut out);
     out
 }
@@ -42,28 +46,29 @@ pub fn sorted_fields(fields: &Map<String, Value>) -> Vec<(&String, &Value)> {
 }
 
 /// Writes `value`; its depth is bounded by whoever parsed it.
-fn write_sorted(value: &Value, out: &mut String) {
+fn write_sorted(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(fields) => {
-            out.push('{');
+            out.push(b'{');
             for (nth, (key, value)) in sorted_fields(fields).into_iter().enumerate() {
-                let comma = if nth == 0 { "" } else { "," };
-                out.push_str(comma);
+                if nth > 0 {
+                    out.push(b',');
+                }
                 write_string(key, out);
-                out.push(':');
+                out.push(b':');
                 write_sorted(value, out);
             }
-            out.push('}');
+            out.push(b'}');
         }
         Value::Array(items) => {
-            out.push('[');
+            out.push(b'[');
             for (nth, item) in items.iter().enumerate() {
                 if nth > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
                 write_sorted(item, out);
             }
-            out.push(']');
+            out.push(b']');
         }
         Value::String(text) => write_string(text, out),
         other => {
@@ -72,30 +77,25 @@ fn write_sorted(value: &Value, out: &mut String) {
     }
 }
 
-/// Writes a string; most have nothing in them to escape (RFC 8259, section 7).
-fn write_string(text: &str, out: &mut String) {
-    if text.bytes().all(|b| b >= b' ' && b != b'"' && b != b'\\') {
-        out.push('"');
-        out.push_str(text);
-        out.push('"');
-    } else {
-        let _ = write!(out, "{}", Value::String(text.to_owned()));
-    }
+/// Writes a string (RFC 8259, section 7).
+fn write_string(text: &str, out: &mut Vec<u8>) {
+    // Memory takes all that is written.
+    let _ = serde_json::to_writer(out, text);
 }
 
 /// What a micro-token is bound to: `sha256_hex` of the canonical `{"params":…,"tool":…}`.
 pub fn call_binding(tool: &str, params: &Value) -> String {
-    let mut call = String::from("{\"params\":");
+    let mut call = b"{\"params\":".to_vec();
     write_sorted(params, &mut call);
-    call.push_str(",\"tool\":");
+    call.extend_from_slice(b",\"tool\":");
     write_string(tool, &mut call);
-    call.push('}');
-    sha256_hex(call.as_bytes())
+    call.push(b'}');
+    sha256_hex(&call)
 }
 
 /// What a micro-token's tool is bound to: `sha256_hex` of the descriptor's canonical JSON.
 pub fn tool_binding(descriptor: &Value) -> String {
-    sha256_hex(canonical_json(descriptor).as_bytes())
+    sha256_hex(&canonical_bytes(descriptor))
 }
 
 #[cfg(test)]
