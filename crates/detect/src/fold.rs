@@ -239,6 +239,10 @@ impl Folding {
     }
 
     fn letter(&mut self, c: char) {
+        if is_plain(c) {
+            self.out.push(c);
+            return;
+        }
         for lower in c.to_lowercase() {
             if lookalike(lower).is_some() {
                 self.lookalike = true;
@@ -265,6 +269,13 @@ fn is_stable(c: char) -> bool {
         | '\u{430}'..='\u{438}' | '\u{43a}'..='\u{44f}' | '\u{410}'..='\u{418}'
         | '\u{41a}'..='\u{42f}' | '\u{e01}'..='\u{e32}' | '\u{905}'..='\u{928}'
         | '\u{93e}'..='\u{94d}' | '\u{627}'..='\u{63a}' | '\u{641}'..='\u{64a}')
+}
+
+/// Letters that have no case, look like no Latin one and are no marks: Arabic ones, ideographs,
+/// syllables.
+fn is_plain(c: char) -> bool {
+    matches!(c, '\u{620}'..='\u{63f}' | '\u{641}'..='\u{64a}' | '\u{2e80}'..='\u{a63f}'
+        | '\u{ac00}'..='\u{d7a3}')
 }
 
 /// Turns look-alikes into the Latin letters they look like: in words that also hold ASCII

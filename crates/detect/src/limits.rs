@@ -19,7 +19,7 @@ pub(crate) const VARIANT_BYTES: usize = 160;
 /// What a window costs whose pattern must begin where a word stands: it mostly ends soon.
 pub(crate) const WINDOW_COST_BYTES: usize = 80;
 /// What it costs when the pattern may go on over anything.
-pub(crate) const FAR_WINDOW_COST_BYTES: usize = 2_048;
+pub(crate) const FAR_WINDOW_COST_BYTES: usize = 3_072;
 /// What each byte costs that the pattern may begin before the word.
 pub(crate) const BEFORE_COST_BYTES: usize = 48;
 /// What a connective of SQL costs beyond the bytes that are read behind it.

@@ -14,7 +14,7 @@ const CLASS_BITS: u32 = 5;
 const CLASS: u32 = (1 << CLASS_BITS) - 1;
 /// How many triples of classes there are.
 const TRIPLES: usize = 1 << (3 * CLASS_BITS);
-/// Bits of a group of words of four bytes or more, made from their first four classes.
+/// Bits of a group of words of four bytes or more, made from their first four.
 const GROUP_BITS: u32 = 13;
 /// Bytes of a word that are compared at once.
 const HEAD_BYTES: usize = 8;
@@ -26,9 +26,9 @@ const BLOCK: usize = 256;
 pub struct Finder {
     /// By the classes of three bytes: which classes may follow for a word to begin there.
     admits: Box<[u32; TRIPLES]>,
-    /// The words of four bytes or more, by their first four classes.
+    /// The words of four bytes or more, by their first four.
     long: Groups,
-    /// The words of three bytes or less, by their first class.
+    /// The words of three bytes or less, by their first.
     short: Groups,
     /// What words have beyond [`HEAD_BYTES`], one behind the other.
     tails: Vec<u8>,
@@ -78,12 +78,12 @@ impl Finder {
             finder.admit(bytes);
             let entry = finder.entry(word, bytes);
             match bytes.first_chunk::<4>() {
-                Some(head) => long.push((group_of(four(head.map(class))), entry)),
-                None => short.push((class(*first) as usize, entry)),
+                Some(head) => long.push((group_of(*head), entry)),
+                None => short.push((usize::from(*first), entry)),
             }
         }
         finder.long = Groups::new(long, 1 << GROUP_BITS, 4);
-        finder.short = Groups::new(short, 1 << CLASS_BITS, 1);
+        finder.short = Groups::new(short, 1 << u8::BITS, 1);
         finder
     }
 
@@ -161,10 +161,10 @@ impl Finder {
                 six
             }
         };
-        let [first, second, third, fourth, fifth, sixth] = six.map(class);
-        let four = four([first, second, third, fourth]);
-        self.long.admits(group_of(four), fifth, sixth)
-            || self.short.admits(first as usize, second, third)
+        let [first, second, third, fourth, fifth, sixth] = six;
+        let group = group_of([first, second, third, fourth]);
+        self.long.admits(group, fifth, sixth)
+            || self.short.admits(usize::from(first), second, third)
     }
 
     /// Notes where in `range`, of at most [`BLOCK`] bytes, a word may begin with the four bytes that
@@ -204,11 +204,9 @@ impl Finder {
             Some(head) => u64::from_le_bytes(*head),
             None => head_of(rest),
         };
-        let [first, second, third, fourth, ..] = head.to_le_bytes().map(class);
-        let short = self.short.group(first as usize);
-        let long = self
-            .long
-            .group(group_of(four([first, second, third, fourth])));
+        let [first, second, third, fourth, ..] = head.to_le_bytes();
+        let short = self.short.group(usize::from(first));
+        let long = self.long.group(group_of([first, second, third, fourth]));
         for entries in [short, long] {
             for entry in entries {
                 if head & entry.mask == entry.head && self.ends_alike(entry, rest) {
@@ -272,10 +270,10 @@ impl Groups {
         }
     }
 
-    /// Whether a word of a group may go on with two bytes of these classes.
-    fn admits(&self, group: usize, first: u32, second: u32) -> bool {
+    /// Whether a word of a group may go on with two bytes, by their classes.
+    fn admits(&self, group: usize, first: u8, second: u8) -> bool {
         let [firsts, seconds] = self.further.get(group).copied().unwrap_or_default();
-        (firsts >> first & seconds >> second & 1) != 0
+        (firsts >> class(first) & seconds >> class(second) & 1) != 0
     }
 
     fn group(&self, group: usize) -> &[Entry] {
@@ -293,17 +291,10 @@ fn head_of(bytes: &[u8]) -> u64 {
     head.fold(0, |head, byte| head << 8 | u64::from(*byte))
 }
 
-/// Four classes as one number.
-fn four(classes: [u32; 4]) -> u32 {
-    classes
-        .iter()
-        .fold(0, |all, class| all << CLASS_BITS | class)
-}
-
-/// The group of the words that begin with four classes.
-fn group_of(four: u32) -> usize {
+/// The group of the words that begin with four bytes.
+fn group_of(four: [u8; 4]) -> usize {
     // Multiplicative hashing (Knuth, volume 3, section 6.4).
-    (four.wrapping_mul(0x9e37_79b1) >> (u32::BITS - GROUP_BITS)) as usize
+    (u32::from_le_bytes(four).wrapping_mul(0x9e37_79b1) >> (u32::BITS - GROUP_BITS)) as usize
 }
 
 fn class(byte: u8) -> u32 {
