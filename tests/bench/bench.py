@@ -7,7 +7,7 @@ both. Closed loop: 16 connections send as fast as they are answered; from it com
 and Envoy's CPU time a request. Fixed rate: 40 % of what the slower one could do; from it come the
 latencies, counted from the moment that a request was due. Load goes to loopback only.
 
-    bench.py [--seconds 2] [--rounds 3] [--workers 1,2] [--bodies 1,16,128] [--write]
+    bench.py [--seconds 2] [--rounds 3] [--workers 1,2] [--bodies 1,4,16,128] [--write]
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=numbers, default=[1, 2])
-    parser.add_argument("--bodies", type=numbers, default=[1, 16, 128], help="KiB")
+    parser.add_argument("--bodies", type=numbers, default=[1, 4, 16, 128], help="KiB")
     parser.add_argument("--write", action="store_true", help="write it to docs/performance.md too")
     options = parser.parse_args()
     bench = Bench(options)
