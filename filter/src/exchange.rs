@@ -62,7 +62,7 @@ impl Exchange {
                 }
                 Step::Count(charge, counting) => {
                     let now = host::now();
-                    let tally = shared::charge(&charge, now);
+                    let tally = worker.charge(&charge, now);
                     step = worker.guard.counted(snapshot, *counting, tally, now);
                 }
                 Step::Ask(callout, asking) => {

@@ -4,7 +4,7 @@
 //! Writers follow one order, the bundle first and its mark after; so a reader that sees a mark
 //! finds a bundle at least that new. Marks only grow, by compare-and-swap.
 
-use clampd_guard::{AgentRisk, Charge, Circuit, Entry, Laid, Micros, Permit, Tally};
+use clampd_guard::{AgentRisk, AnswerBytes, Charge, Circuit, Entry, Laid, Micros, Permit, Tally};
 use clampd_model::RiskScore;
 use proxy_wasm::hostcalls;
 
@@ -126,6 +126,20 @@ pub(crate) fn take_risk(agent: &str, score: RiskScore, now: Micros) {
             return;
         };
         if write(&key, &record, cas.or(Some(ABSENT))) {
+            return;
+        }
+    }
+}
+
+/// Counts what an answer brought an agent, where that is bounded. It is written as often as a request's
+/// use, which is written whatever the others do.
+pub(crate) fn take_answer(agent: &str, bytes: u64, now: Micros) {
+    let key = AnswerBytes::key(agent);
+    for _ in 0..CHARGE_TRIES_MAX {
+        let (Some(there), cas) = read(&key) else {
+            return;
+        };
+        if write(&key, &AnswerBytes::after(&there, bytes, now), cas) {
             return;
         }
     }

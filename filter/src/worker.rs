@@ -1,8 +1,13 @@
 //! What one VM holds: the guard, the snapshot that it last read, what waits to be told.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
-use clampd_guard::{Guard, Judgement, Micros, Snapshot, Trace, access_note, pipeline_lines};
+use clampd_guard::{
+    Charge, Guard, Judgement, Micros, Snapshot, Tally, Trace, access_note, pipeline_lines,
+};
 use clampd_model::AuditEvent;
 
 use crate::{
@@ -19,6 +24,8 @@ pub(crate) struct Worker {
     pub(crate) audit: RefCell<AuditQueue>,
     pub(crate) metrics: Metrics,
     snapshot: RefCell<Option<(Mark, Rc<Snapshot>)>>,
+    /// Whether a call came of an agent whose answers are bounded.
+    counts_answers: Cell<bool>,
 }
 
 impl Worker {
@@ -28,6 +35,7 @@ impl Worker {
             audit: RefCell::default(),
             metrics: Metrics::define(),
             snapshot: RefCell::default(),
+            counts_answers: Cell::default(),
         }
     }
 
@@ -57,6 +65,14 @@ impl Worker {
         let snapshot = Rc::new(read_snapshot(before)?);
         *held = Some((mark, Rc::clone(&snapshot)));
         Some(snapshot)
+    }
+
+    /// Charges what a request uses; nothing when it cannot be.
+    pub(crate) fn charge(&self, charge: &Charge, now: Micros) -> Option<Tally> {
+        if charge.bounds_answers() {
+            self.counts_answers.set(true);
+        }
+        shared::charge(charge, now)
     }
 
     /// Notes whether the control plane answered a call.
@@ -90,6 +106,10 @@ impl Worker {
             }
         }
         shared::take_risk(&event.agent_id, event.risk_score, now);
+        let answered = event.response.as_ref().map_or(0, |answer| answer.bytes);
+        if self.counts_answers.get() && answered > 0 {
+            shared::take_answer(&event.agent_id, answered, now);
+        }
         self.metrics.latency(event.latency_us);
         self.metrics.left_out(event);
         self.metrics.stopped_in_answer(event);

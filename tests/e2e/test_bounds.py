@@ -55,6 +55,20 @@ def test_calls_a_minute_are_exact_however_many_workers_and_connections(start):
     assert gateway.verify(SAFE_SQL, agent=other).status == 200
 
 
+def test_answers_of_an_hour_are_bounded_on_every_worker(start):
+    gateway = start({"answer_bytes_per_hour": 1_000})
+    before = 0
+    while gateway.mcp(SAFE_SQL).status == 200:
+        before += 1
+        assert before < 1_000
+    assert before > 1
+    for _ in range(8):
+        refused = gateway.proxy(SAFE_SQL)
+        assert (refused.status, refused.json["error_code"]) == (429, "rate_limited")
+        assert 3_000 <= int(refused.headers["retry-after"]) <= 3_900
+    assert gateway.call("/v1/scan-input", b'{"text": "hello"}').status == 200
+
+
 def test_a_session_has_its_budget_on_every_worker(start):
     gateway = start({"calls_per_session": 20})
 

@@ -38,9 +38,15 @@ pub(crate) struct SetArguments {
     /// Bytes of requests' bodies in any minute
     #[arg(long, value_name = "N", group = "what")]
     bytes_per_minute: Option<u64>,
+    /// Bytes of answers in any hour
+    #[arg(long, value_name = "N", group = "what")]
+    answer_bytes_per_hour: Option<u64>,
     /// Calls in one session
     #[arg(long, value_name = "N", group = "what")]
     calls_per_session: Option<u32>,
+    /// Records in one answer of a tool
+    #[arg(long, value_name = "N", group = "what")]
+    records_per_answer: Option<u32>,
     /// When it may act, in UTC, such as `9-17`
     #[arg(long, group = "what")]
     hours: Option<String>,
@@ -60,17 +66,21 @@ pub(crate) struct SetArguments {
 enum Field {
     CallsPerMinute,
     BytesPerMinute,
+    AnswerBytesPerHour,
     CallsPerSession,
+    RecordsPerAnswer,
     Hours,
     Days,
     Domains,
 }
 
 impl Field {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::CallsPerMinute,
         Self::BytesPerMinute,
+        Self::AnswerBytesPerHour,
         Self::CallsPerSession,
+        Self::RecordsPerAnswer,
         Self::Hours,
         Self::Days,
         Self::Domains,
@@ -80,7 +90,9 @@ impl Field {
         match self {
             Self::CallsPerMinute => "calls_per_minute",
             Self::BytesPerMinute => "bytes_per_minute",
+            Self::AnswerBytesPerHour => "answer_bytes_per_hour",
             Self::CallsPerSession => "calls_per_session",
+            Self::RecordsPerAnswer => "records_per_answer",
             Self::Hours => "hours",
             Self::Days => "days",
             Self::Domains => "domains",
@@ -136,8 +148,16 @@ impl SetArguments {
                 self.bytes_per_minute.map(Value::from),
             ),
             (
+                Field::AnswerBytesPerHour,
+                self.answer_bytes_per_hour.map(Value::from),
+            ),
+            (
                 Field::CallsPerSession,
                 self.calls_per_session.map(Value::from),
+            ),
+            (
+                Field::RecordsPerAnswer,
+                self.records_per_answer.map(Value::from),
             ),
             (Field::Hours, self.hours.map(Value::from)),
             (Field::Days, list(self.days)),
@@ -165,7 +185,7 @@ fn tell(id: &str, own: &Map<String, Value>, out: &mut Output) -> Result<(), CliE
             Some(other) => other.to_string(),
             None => "the proxies' default".to_owned(),
         };
-        out.line(format!("{:18} {}", field.name(), printable(&value)))?;
+        out.line(format!("{:21} {}", field.name(), printable(&value)))?;
     }
     Ok(())
 }

@@ -217,13 +217,21 @@ fn boundaries_are_set_one_by_one_and_taken_away() {
     let wanted = json!({ "calls_per_minute": 90, "hours": "8-18", "days": ["mon", "fri"] });
     assert_eq!(set, wanted);
     let said = clampd.ok(&["agent", "boundaries", "show", "sco.."]);
-    assert!(said.contains("calls_per_minute   90\n"), "{said}");
+    assert!(said.contains("calls_per_minute      90\n"), "{said}");
     assert!(
-        said.contains("domains            the proxies' default\n"),
+        said.contains("domains               the proxies' default\n"),
         "{said}"
     );
-    let left = boundaries("set", &["--unset", "hours,days"]);
-    assert_eq!(left, json!({ "calls_per_minute": 90 }));
+    let left = boundaries(
+        "set",
+        &["--unset", "hours,days", "--records-per-answer", "9"],
+    );
+    let set = boundaries("set", &["--answer-bytes-per-hour", "5000000000"]);
+    let wanted = json!({ "calls_per_minute": 90, "records_per_answer": 9 });
+    assert_eq!(left, wanted);
+    assert_eq!(set["answer_bytes_per_hour"], 5_000_000_000_u64);
+    let left = boundaries("set", &["--unset", "answer-bytes-per-hour"]);
+    assert_eq!(left, wanted);
     let set = ["agent", "boundaries", "set", "scout"];
     clampd.run(&set).refused(2);
     clampd

@@ -19,7 +19,8 @@ use crate::{
 };
 pub use risk::AgentRisk;
 use sessions::SessionEntry;
-use window::AgentEntry;
+pub use window::AnswerBytes;
+use window::{AgentEntry, AnswersEntry};
 
 /// How many records the sessions of one agent are spread over.
 const SESSION_RECORDS: u8 = 16;
@@ -41,6 +42,7 @@ pub struct Entry {
 enum Kind {
     Agent(AgentEntry),
     Session(SessionEntry),
+    Answers(AnswersEntry),
     Risk,
 }
 
@@ -128,6 +130,12 @@ impl Charge {
                 kind: Kind::Risk,
             });
         }
+        if let Some(bytes_max) = bounds.answer_bytes_per_hour.filter(|_| calls > 0) {
+            entries.push(Entry {
+                key: AnswerBytes::key(caller.agent.as_str()),
+                kind: Kind::Answers(AnswersEntry { bytes_max }),
+            });
+        }
         if let Some(session) = &meta.session_id {
             // Ids are of any length up to 128, so that they are told apart by their hash.
             let id = sha256_hex(session.as_bytes());
@@ -158,6 +166,12 @@ impl Charge {
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
+
+    /// Whether what answers bring the agent is bounded.
+    pub fn bounds_answers(&self) -> bool {
+        let is_answers = |entry: &Entry| matches!(entry.kind, Kind::Answers(_));
+        self.entries.iter().any(is_answers)
+    }
 }
 
 /// What a request is to the counts.
@@ -182,6 +196,7 @@ impl Entry {
         match &self.kind {
             Kind::Agent(entry) => entry.lay(there, now),
             Kind::Session(entry) => entry.lay(there, now),
+            Kind::Answers(entry) => entry.lay(there, now),
             Kind::Risk => AgentRisk::lay(there, now),
         }
     }

@@ -54,7 +54,7 @@ pub use circuit::{Circuit, Permit};
 pub use config::{
     AuditMode, Config, ConfigError, ControlPlane, McpDenial, Mint, MintFailure, Mode, Trace,
 };
-pub use count::{AgentRisk, Charge, Counting, Entry, Laid, Tally};
+pub use count::{AgentRisk, AnswerBytes, Charge, Counting, Entry, Laid, Tally};
 pub use decide::{Decision, judge_text};
 pub use exchange::Guard;
 pub use json::{JSON_DEPTH_MAX, parse_strict};

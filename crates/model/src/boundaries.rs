@@ -21,6 +21,9 @@ pub struct Boundaries {
     /// Bytes of requests' bodies in any minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_minute: Option<u64>,
+    /// Bytes of answers in any hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer_bytes_per_hour: Option<u64>,
     /// Calls in one session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_per_session: Option<u32>,
@@ -89,6 +92,7 @@ impl TryFrom<Fields> for Boundaries {
         let bounds = Self {
             calls_per_minute: calls(&mut fields, "calls_per_minute")?,
             bytes_per_minute: whole(&mut fields, "bytes_per_minute")?,
+            answer_bytes_per_hour: whole(&mut fields, "answer_bytes_per_hour")?,
             calls_per_session: calls(&mut fields, "calls_per_session")?,
             records_per_answer: calls(&mut fields, "records_per_answer")?,
             hours: hours.transpose()?,
@@ -116,6 +120,7 @@ impl Boundaries {
         Self {
             calls_per_minute: self.calls_per_minute.or(default.calls_per_minute),
             bytes_per_minute: self.bytes_per_minute.or(default.bytes_per_minute),
+            answer_bytes_per_hour: self.answer_bytes_per_hour.or(default.answer_bytes_per_hour),
             calls_per_session: self.calls_per_session.or(default.calls_per_session),
             records_per_answer: self.records_per_answer.or(default.records_per_answer),
             hours: self.hours.or(default.hours),
@@ -187,7 +192,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_read() {
-        let json = r#"{"calls_per_minute":60,"bytes_per_minute":1048576,"calls_per_session":5,"records_per_answer":100,"hours":"9-17","days":["mon","fri"],"domains":["*.example.com"]}"#;
+        let json = r#"{"calls_per_minute":60,"bytes_per_minute":1048576,"answer_bytes_per_hour":9,"calls_per_session":5,"records_per_answer":100,"hours":"9-17","days":["mon","fri"],"domains":["*.example.com"]}"#;
         assert_eq!(serde_json::to_string(&read(json).unwrap()).unwrap(), json);
         assert_eq!(read("{}").unwrap(), Boundaries::default());
         for (bad, name) in [

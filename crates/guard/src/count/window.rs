@@ -1,12 +1,15 @@
-//! What one agent used in the last minute, and the tools that it has called.
+//! What one agent used in the last minute, the tools that it has called, and what answers brought it
+//! in the last hour.
 //!
-//! A ring of spans of five seconds: old ones are overwritten. The ring holds one span more than a
-//! minute, so that what is bounded is bounded in every sixty seconds, wherever they begin.
+//! A ring of spans of five seconds, or of five minutes: old ones are overwritten. The ring holds one
+//! span more than a minute, or an hour, so that what is bounded is bounded in every sixty seconds, or
+//! minutes, wherever they begin.
 
 use super::{Laid, Record, Tally};
 use crate::{ErrorCode, Micros, Refusal};
 
 const SPAN_MICROS: Micros = 5_000_000;
+const ANSWER_SPAN_MICROS: Micros = 60 * SPAN_MICROS;
 const SPANS: usize = 13;
 /// How many tools of an agent are remembered; of more, those called first are forgotten.
 const TOOLS_MAX: usize = 256;
@@ -20,6 +23,17 @@ pub(super) struct AgentEntry {
     pub(super) calls_max: Option<u32>,
     pub(super) bytes_max: Option<u64>,
 }
+
+/// A look at what answers have brought an agent.
+#[derive(Debug)]
+pub(super) struct AnswersEntry {
+    pub(super) bytes_max: u64,
+}
+
+/// What answers bring an agent. Counted only where a record is there, which the agent's first call
+/// under a bound makes.
+#[derive(Debug)]
+pub struct AnswerBytes;
 
 #[derive(Debug, Default)]
 struct Window {
@@ -46,8 +60,9 @@ impl AgentEntry {
             (self.bytes, self.bytes_max, bytes, "bytes"),
         ] {
             if let Some(most) = most.filter(|most| use_ > 0 && sum > *most) {
-                let seconds = window.seconds_until_free(sum - most, unit == "calls", now);
-                return Laid::over(over(most, unit, seconds));
+                let is_calls = unit == "calls";
+                let seconds = window.seconds_until_free(sum - most, is_calls, SPAN_MICROS, now);
+                return Laid::over(over(most, &format!("{unit} a minute"), seconds));
             }
         }
         if let Some((calls, bytes)) = window.spans.last_mut() {
@@ -72,9 +87,48 @@ impl AgentEntry {
     }
 }
 
+impl AnswersEntry {
+    pub(super) fn lay(&self, there: Option<&[u8]>, now: Micros) -> Laid {
+        let window = AnswerBytes::read(there, now);
+        let bytes = window.used(|(_, bytes)| *bytes);
+        if let Some(beyond) = bytes.checked_sub(self.bytes_max) {
+            let need = beyond.saturating_add(1);
+            let seconds = window.seconds_until_free(need, false, ANSWER_SPAN_MICROS, now);
+            return Laid::over(over(self.bytes_max, "bytes of answers an hour", seconds));
+        }
+        Laid {
+            record: there.is_none().then(|| window.to_record()),
+            tally: Tally::default(),
+        }
+    }
+}
+
+impl AnswerBytes {
+    /// Where an agent's record stands.
+    pub fn key(agent: &str) -> String {
+        format!("clampd.answers.{agent}")
+    }
+
+    /// The record after an answer of so many bytes.
+    pub fn after(there: &[u8], bytes: u64, now: Micros) -> Vec<u8> {
+        let mut window = Self::read(Some(there), now);
+        if let Some((_, sum)) = window.spans.last_mut() {
+            *sum = sum.saturating_add(bytes);
+        }
+        window.to_record()
+    }
+
+    fn read(there: Option<&[u8]>, now: Micros) -> Window {
+        let mut window = there.and_then(Window::read).unwrap_or_default();
+        window.turn_to(now / ANSWER_SPAN_MICROS);
+        window
+    }
+}
+
+/// The refusal of an agent that is over so many of a unit.
 fn over(most: u64, unit: &str, seconds: u64) -> Refusal {
     ErrorCode::RateLimited
-        .because(format!("agent is over its {most} {unit} a minute"))
+        .because(format!("agent is over its {most} {unit}"))
         .again_in(seconds)
         .bounded_by(most)
 }
@@ -127,7 +181,7 @@ impl Window {
     }
 
     /// When so much of what is used will have left the ring, in whole seconds from now.
-    fn seconds_until_free(&self, need: u64, is_calls: bool, now: Micros) -> u64 {
+    fn seconds_until_free(&self, need: u64, is_calls: bool, span: Micros, now: Micros) -> u64 {
         let mut freed = 0_u64;
         let mut number = self.latest + 1;
         for (calls, bytes) in self.spans {
@@ -138,14 +192,14 @@ impl Window {
             }
             number += 1;
         }
-        let at = number.saturating_mul(SPAN_MICROS);
+        let at = number.saturating_mul(span);
         at.saturating_sub(now).div_ceil(1_000_000).max(1)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{AgentEntry, SPAN_MICROS, TOOLS_MAX};
+    use super::{AgentEntry, AnswerBytes, AnswersEntry, SPAN_MICROS, TOOLS_MAX};
     use crate::Micros;
 
     #[cfg(target_arch = "wasm32")]
@@ -191,6 +245,21 @@ mod tests {
                 (124, None),
             ],
         );
+    }
+
+    #[test]
+    fn an_hour_s_answers_are_bounded_wherever_the_hour_begins() {
+        const MINUTE: Micros = 60 * SECOND;
+        let entry = AnswersEntry { bytes_max: 100 };
+        let record = entry.lay(None, NOW).record.expect("a record is begun");
+        let record = AnswerBytes::after(&record, 60, NOW);
+        assert!(!entry.lay(Some(&record), NOW).is_over());
+        let record = AnswerBytes::after(&record, 40, NOW + 10 * MINUTE);
+        for (minute, again) in [(10, Some(55 * 60)), (64, Some(60)), (65, None)] {
+            let laid = entry.lay(Some(&record), NOW + minute * MINUTE);
+            let over = laid.tally.over.and_then(|over| over.again_seconds());
+            assert_eq!(over, again, "{minute}");
+        }
     }
 
     #[test]

@@ -103,6 +103,34 @@ fn bytes_are_bounded_for_whatever_is_sent() {
 }
 
 #[test]
+fn an_agent_calls_no_more_when_answers_have_brought_it_enough_for_an_hour() {
+    let scene = Scene::new().bounding("scout", &json!({"answer_bytes_per_hour": 300}));
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "database.query", "arguments": {"sql": "SELECT 1"}}});
+    let answered = |text: &str| {
+        let (_, reply) =
+            scene.exchange("POST", "/mcp", scene.headers(), call.to_string().as_bytes());
+        if let Some(reply) = reply {
+            return reply.status;
+        }
+        let content = json!([{"type": "text", "text": text}]);
+        let answer = json!({"jsonrpc": "2.0", "id": 1, "result": {"content": content}});
+        scene.answered_by_upstream("application/json", &[answer.to_string().as_bytes()]);
+        200
+    };
+    assert_eq!(answered(&"word ".repeat(30)), 200);
+    assert_eq!(
+        answered(&"word ".repeat(30)),
+        200,
+        "what is asked for comes"
+    );
+    assert_eq!(answered("more"), 429);
+    assert_eq!(scene.post("/v1/verify", &query()).0, 429);
+    let other = scene.post_as("helper", "/v1/verify", &query());
+    assert_eq!(other["allowed"], true);
+}
+
+#[test]
 fn a_model_s_client_is_refused_in_the_words_of_its_provider() {
     let scene =
         Scene::with(r#""mint":"exchange","boundaries":{"calls_per_minute":0}"#).on_route("llm");

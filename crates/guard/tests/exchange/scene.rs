@@ -9,8 +9,8 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clampd_detect::Detector;
 use clampd_guard::{
-    Answer, Callout, Charge, Config, Guard, Head, HeaderChanges, Judgement, Reply, ResponseHead,
-    ResponseStep, Seed, Snapshot, Step, Tally, Watching,
+    Answer, AnswerBytes, Callout, Charge, Config, Guard, Head, HeaderChanges, Judgement, Reply,
+    ResponseHead, ResponseStep, Seed, Snapshot, Step, Tally, Watching,
 };
 use clampd_model::{AgentClaims, AgentId, AuditEvent, Secret, Verdict};
 use clampd_token::{agent_hmac_key, sha256_hex, sign_agent_jwt_hs256, tool_binding};
@@ -289,11 +289,24 @@ impl Scene {
                     } = *judgement;
                     *self.watching.borrow_mut() = watching;
                     self.verdicts.borrow_mut().push(verdict);
-                    self.events.borrow_mut().extend(events);
+                    self.keep(events);
                     return (headers, reply);
                 }
             }
         }
+    }
+
+    /// Keeps events, and counts what answers brought where that is bounded.
+    fn keep(&self, events: Vec<AuditEvent>) {
+        for event in &events {
+            let key = AnswerBytes::key(&event.agent_id);
+            if let (Some(there), Some(answer)) =
+                (self.records.borrow_mut().get_mut(&key), &event.response)
+            {
+                *there = AnswerBytes::after(there, answer.bytes, self.now.get());
+            }
+        }
+        self.events.borrow_mut().extend(events);
     }
 
     /// Lets time pass.
@@ -368,21 +381,21 @@ impl Scene {
             ResponseStep::Collect(collecting) => {
                 let body = chunks.concat();
                 let judged = self.guard.response_body(snapshot, *collecting, &body, NOW);
-                self.events.borrow_mut().extend(judged.events);
+                self.keep(judged.events);
                 out = judged.instead.map_or(body, |reply| reply.body);
             }
             ResponseStep::Stream(mut streaming) => {
                 for chunk in chunks {
                     let piece = streaming.push(&self.guard, snapshot, chunk, NOW);
                     out.extend(piece.bytes);
-                    self.events.borrow_mut().extend(piece.events);
+                    self.keep(piece.events);
                 }
                 let piece = streaming.end(&self.guard, snapshot, NOW);
                 out.extend(piece.bytes);
-                self.events.borrow_mut().extend(piece.events);
+                self.keep(piece.events);
             }
             ResponseStep::Replace(reply, events) => {
-                self.events.borrow_mut().extend(events);
+                self.keep(events);
                 out = reply.body;
             }
         }
