@@ -131,8 +131,8 @@ pub(crate) fn take_risk(agent: &str, score: RiskScore, now: Micros) {
     }
 }
 
-/// Counts what an answer brought an agent, where that is bounded. It is written as often as a request's
-/// use, which is written whatever the others do.
+/// Counts what an answer brought an agent, where that is bounded. It is tried as often as a charge:
+/// what others write must not leave it out.
 pub(crate) fn take_answer(agent: &str, bytes: u64, now: Micros) {
     let key = AnswerBytes::key(agent);
     for _ in 0..CHARGE_TRIES_MAX {
