@@ -69,13 +69,14 @@ impl Detector {
         leaves: impl IntoIterator<Item = Leaf<'a>>,
     ) -> Findings {
         let mut collected = Collected::default();
+        let kind = place.kind();
         for leaf in leaves {
             let judge = Judge {
                 rules: &self.rules,
                 index: &self.index,
                 context: Context {
                     surface: place.surface,
-                    own_language: leaf.own_language(place),
+                    own_language: leaf.own_language(place.surface, kind),
                 },
                 effort: Effort::for_leaf(leaf.text.len()),
             };

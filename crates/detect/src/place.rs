@@ -134,14 +134,17 @@ impl Place<'_> {
 
 impl Leaf<'_> {
     /// The kind of tool in whose own language the leaf is written, if in any: that of the tool
-    /// that is called, or payment where a parameter's name asks for a card or an account. What an
-    /// answer is named says nothing of whether it may be told.
-    pub(crate) fn own_language(&self, place: &Place<'_>) -> Option<ToolCategory> {
-        let kind = place.kind();
+    /// that is called, which is of `kind`, or payment where a parameter's name asks for a card or an
+    /// account. What an answer is named says nothing of whether it may be told.
+    pub(crate) fn own_language(
+        &self,
+        surface: Surface,
+        kind: ToolCategory,
+    ) -> Option<ToolCategory> {
         if self.is_own_language(kind) {
             return Some(kind);
         }
-        let is_asked_for = place.surface == Surface::Params && has_word(self.name, PAYMENT_LEAVES);
+        let is_asked_for = surface == Surface::Params && has_word(self.name, PAYMENT_LEAVES);
         is_asked_for.then_some(ToolCategory::Payment)
     }
 
@@ -228,7 +231,7 @@ mod tests {
                 name: "card_number",
                 text: "",
             };
-            assert_eq!(leaf.own_language(&place), own, "{surface:?}");
+            assert_eq!(leaf.own_language(surface, place.kind()), own, "{surface:?}");
         }
     }
 

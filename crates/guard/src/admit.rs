@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clampd_model::AgentId;
+use clampd_token::hex;
 
 use crate::{
     Config, ErrorCode, Head, Micros, Mode, Refusal, Reply, Seed, Snapshot,
@@ -345,16 +346,6 @@ fn traceparent(head: &Head) -> Option<String> {
 fn header_word(head: &Head, name: &str) -> Option<String> {
     head.has(name)
         .then(|| head.value(name).unwrap_or_default().to_owned())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Texts in which nothing was found, so that a conversation that comes again with every turn costs
-//! what is new in it.
+//! what is new in it, and so that the words that every message has cost a hash.
 //!
 //! A text is known by a keyed hash of itself and of everything that its judgement depends on, so
 //! that nobody without the key can make one text pass for another.
@@ -11,8 +11,6 @@ use std::{
 
 use clampd_detect::{Leaf, Place};
 
-/// Texts shorter than this are judged again: that is as quick.
-const TEXT_BYTES_MIN: usize = 64;
 /// Places where a hash may stand.
 const WAYS: usize = 4;
 /// How many times [`WAYS`] texts are remembered, eight bytes each.
@@ -41,13 +39,10 @@ impl Memory {
         }
     }
 
-    /// What a text is known by where it stands, under the bundle of `revision`; `None` when it is
-    /// not worth remembering.
+    /// What a text is known by where it stands, under the bundle of `revision`; `None` when nothing
+    /// is remembered.
     pub(crate) fn known(&self, revision: u64, place: &Place<'_>, leaf: &Leaf<'_>) -> Option<Known> {
         let key = self.key.as_ref()?;
-        if leaf.text.len() < TEXT_BYTES_MIN {
-            return None;
-        }
         let mut hasher = key.build_hasher();
         hasher.write_u64(revision);
         hasher.write_u8(place.surface as u8);

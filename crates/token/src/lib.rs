@@ -23,7 +23,7 @@ pub use audit_trail::{
 };
 pub use bundle::{BundleSignatureError, sign_bundle, verify_bundle};
 pub use canonical::{
-    call_binding, canonical_json, sha256, sha256_hex, sorted_fields, tool_binding,
+    call_binding, canonical_json, hex, sha256, sha256_hex, sorted_fields, tool_binding,
 };
 pub use ed25519::{InvalidKey, SigningKey, VerifyingKey};
 pub use jws::TOKEN_BYTES_MAX;
