@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use clampd_guard::{Answer, Asking, Callout, Reading, Reply, Snapshot, Step};
+use clampd_guard::{Answer, Asking, Callout, Micros, Reading, Reply, Snapshot, Step};
 use proxy_wasm::{
     traits::{Context, HttpContext},
     types::Action,
@@ -16,6 +16,8 @@ pub(crate) struct Exchange {
     worker: Option<Rc<Worker>>,
     state: State,
     answering: Answering,
+    /// The names of the headers that the request came with.
+    came_with: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -45,11 +47,19 @@ impl Exchange {
             worker,
             state: State::New,
             answering: Answering::Unwatched,
+            came_with: Vec::new(),
         }
     }
 
-    /// Carries steps out until one has to wait or the exchange is judged, all under the same bundle.
-    fn carry_out(&mut self, worker: &Worker, snapshot: Option<&Snapshot>, mut step: Step) -> Flow {
+    /// Carries steps out until one has to wait or the exchange is judged, all under the same bundle
+    /// and at the same moment.
+    fn carry_out(
+        &mut self,
+        worker: &Worker,
+        snapshot: Option<&Snapshot>,
+        mut step: Step,
+        now: Micros,
+    ) -> Flow {
         loop {
             match step {
                 Step::Pass => {
@@ -61,26 +71,25 @@ impl Exchange {
                     return Flow::Hold;
                 }
                 Step::Count(charge, counting) => {
-                    let now = host::now();
                     let tally = worker.charge(&charge, now);
                     step = worker.guard.counted(snapshot, *counting, tally, now);
                 }
                 Step::Ask(callout, asking) => {
-                    if let Some(call) = made(worker, &callout, &asking) {
+                    if let Some(call) = made(worker, &callout, &asking, now) {
                         self.state = State::Asking(call, asking);
                         return Flow::Hold;
                     }
-                    step = worker.guard.answer(snapshot, *asking, None, host::now());
+                    step = worker.guard.answer(snapshot, *asking, None, now);
                 }
                 Step::Done(mut judgement) => {
                     worker.judged(&judgement);
-                    worker.record(std::mem::take(&mut judgement.events), host::now());
+                    worker.record(std::mem::take(&mut judgement.events), now);
                     if let Some(reply) = &judgement.reply {
                         self.state = State::Stopped;
                         host::reply(reply);
                         return Flow::Hold;
                     }
-                    host::change_request_headers(&judgement.headers);
+                    host::change_request_headers(&judgement.headers, &self.came_with);
                     if let Some(watching) = judgement.watching {
                         self.answering = Answering::Awaited(watching);
                     }
@@ -97,11 +106,9 @@ impl Exchange {
             return Flow::Hold;
         };
         let body = host::request_body(worker.guard.config().body_bytes_max + 1);
-        let snapshot = worker.snapshot();
-        let step = worker
-            .guard
-            .read(snapshot.as_deref(), reading, body, host::now());
-        self.carry_out(&worker, snapshot.as_deref(), step)
+        let (snapshot, now) = (worker.snapshot(), host::now());
+        let step = worker.guard.read(snapshot.as_deref(), reading, body, now);
+        self.carry_out(&worker, snapshot.as_deref(), step, now)
     }
 
     /// Takes the answer a step further.
@@ -127,7 +134,7 @@ impl Exchange {
                 };
                 if bytes > worker.guard.config().body_bytes_max {
                     let step = worker.guard.too_large(*reading);
-                    return self.carry_out(&worker, None, step);
+                    return self.carry_out(&worker, None, step, host::now());
                 }
                 if whole {
                     return self.read_body(*reading);
@@ -144,11 +151,11 @@ impl Exchange {
 }
 
 /// Makes a call, unless it is known that nobody would answer.
-fn made(worker: &Worker, callout: &Callout, asking: &Asking) -> Option<u32> {
+fn made(worker: &Worker, callout: &Callout, asking: &Asking, now: Micros) -> Option<u32> {
     if !asking.is_of_control_plane() {
         return host::call(callout);
     }
-    if !shared::may_ask(callout.timeout_ms, host::now()) {
+    if !shared::may_ask(callout.timeout_ms, now) {
         return None;
     }
     let call = host::call(callout);
@@ -171,7 +178,8 @@ impl HttpContext for Exchange {
         }
         let snapshot = worker.snapshot();
         let step = worker.guard.begin(snapshot.as_deref(), &head, &seed);
-        let flow = match self.carry_out(&worker, snapshot.as_deref(), step) {
+        self.came_with = head.into_names();
+        let flow = match self.carry_out(&worker, snapshot.as_deref(), step, seed.now) {
             Flow::Hold if end_of_stream => self.more(0, true),
             flow => flow,
         };
@@ -217,11 +225,11 @@ impl Context for Exchange {
                 if asking.is_of_control_plane() {
                     worker.asked_control_plane(answer.as_ref().is_some_and(Answer::is_there));
                 }
-                let snapshot = worker.snapshot();
+                let (snapshot, now) = (worker.snapshot(), host::now());
                 let step = worker
                     .guard
-                    .answer(snapshot.as_deref(), *asking, answer, host::now());
-                if self.carry_out(&worker, snapshot.as_deref(), step) == Flow::Go {
+                    .answer(snapshot.as_deref(), *asking, answer, now);
+                if self.carry_out(&worker, snapshot.as_deref(), step, now) == Flow::Go {
                     host::resume_request();
                 }
             }

@@ -1,12 +1,18 @@
 //! What the host gives: bytes, the time, randomness. Nothing here panics on what it gets.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    cell::RefCell,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use clampd_guard::{Answer, Callout, Head, HeaderChanges, Micros, Reply, ResponseHead, Seed};
 use proxy_wasm::{
     hostcalls,
     types::{BufferType, LogLevel, MapType},
 };
+
+/// Randomness is drawn for so many exchanges at once, since asking the host costs more than it is.
+const SEEDS_DRAWN: usize = 64;
 
 /// The time.
 pub(crate) fn now() -> Micros {
@@ -18,8 +24,17 @@ pub(crate) fn now() -> Micros {
 
 /// Time and randomness for one exchange; none when the host has no randomness.
 pub(crate) fn seed() -> Option<Seed> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random).ok()?;
+    thread_local! {
+        static DRAWN: RefCell<Vec<[u8; 32]>> = const { RefCell::new(Vec::new()) };
+    }
+    let random = DRAWN.with_borrow_mut(|drawn| {
+        if drawn.is_empty() {
+            let mut fresh = vec![[0; 32]; SEEDS_DRAWN];
+            getrandom::fill(fresh.as_flattened_mut()).ok()?;
+            *drawn = fresh;
+        }
+        drawn.pop()
+    })?;
     Some(Seed { now: now(), random })
 }
 
@@ -45,10 +60,13 @@ pub(crate) fn peer_uri() -> Option<String> {
     String::from_utf8(connection("uri_san_peer_certificate").ok()??).ok()
 }
 
-/// Changes the request's headers. They must not have been released.
-pub(crate) fn change_request_headers(changes: &HeaderChanges) {
+/// Changes the headers of a request that came with those of `names`. They must not have been
+/// released.
+pub(crate) fn change_request_headers(changes: &HeaderChanges, names: &[String]) {
     const MAP: MapType = MapType::HttpRequestHeaders;
-    for name in &changes.remove {
+    // A call of the host costs more than a look through the names.
+    let came = |name: &&&'static str| names.iter().any(|n| n == **name);
+    for name in changes.remove.iter().filter(came) {
         log_failure("remove a header", hostcalls::remove_map_value(MAP, name));
     }
     for (name, value) in &changes.set {
@@ -78,18 +96,16 @@ pub(crate) fn reply(reply: &Reply) {
 
 /// The head of the answer. Its headers must not have been released.
 pub(crate) fn response_head() -> ResponseHead {
-    let value = |name| {
-        let value = hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name);
-        value.ok().flatten()
+    let headers = hostcalls::get_map_bytes(MapType::HttpResponseHeaders).unwrap_or_default();
+    let values = |name| {
+        let of_name = headers.iter().filter(move |(n, _)| n == name);
+        of_name.map(|(_, value)| value.as_slice())
     };
-    let text = |name| value(name).and_then(|v| String::from_utf8(v).ok());
-    // Of a header that is there twice this gives both; `value` would give the first.
-    const ENCODINGS: [&str; 3] = ["response", "headers", "content-encoding"];
-    let encodings = hostcalls::get_property(ENCODINGS.to_vec()).ok().flatten();
+    let text = |name| values(name).next().and_then(|v| str::from_utf8(v).ok());
     ResponseHead {
         status: text(":status").and_then(|s| s.parse().ok()).unwrap_or(0),
-        content_type: text("content-type").unwrap_or_default(),
-        is_encoded: encodings.is_some_and(|e| e != b"identity"),
+        content_type: text("content-type").unwrap_or_default().to_owned(),
+        is_encoded: values("content-encoding").any(|e| e != b"identity"),
     }
 }
 

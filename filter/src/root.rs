@@ -61,6 +61,7 @@ impl RootContext for Root {
         let control_plane = &worker.guard.config().control_plane;
         poller.tick(control_plane, now);
         send_audit(worker, now);
+        worker.metrics.tell();
     }
 
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
@@ -77,6 +78,13 @@ impl RootContext for Root {
 }
 
 impl Context for Root {
+    fn on_done(&mut self) -> bool {
+        if let Some((worker, _)) = &self.configured {
+            worker.metrics.tell();
+        }
+        true
+    }
+
     fn on_http_call_response(&mut self, call: u32, headers: usize, body_bytes: usize, _: usize) {
         let Some((worker, poller)) = &mut self.configured else {
             return;

@@ -10,7 +10,7 @@ from gateway import EVIL_SQL, SAFE_SQL, Agent, Gateway
 from processes import wait_until
 from rest import Answer, ask
 from test_audit import event
-from test_metrics import scrape, total
+from test_metrics import scrape, settled, total
 
 SECONDS_MAX = 1.0
 DEFAULTS = {"block_at": 0.7, "flag_at": 0.4}
@@ -80,7 +80,7 @@ def test_a_keyword_pushed_over_rest_is_blocked_within_a_second(gateway: Gateway)
 def test_what_is_monitored_passes_and_the_trail_says_what_would_have_happened(gateway: Gateway):
     put_settings(gateway, modes=[{"category": "destructive-sql", "mode": "monitor"}])
     assert wait_until(lambda: gateway.verify(EVIL_SQL).json["action"] == "pass", SECONDS_MAX)
-    counted = total(scrape(gateway), "agentguard_would_block_total")
+    counted = total(settled(gateway), "agentguard_would_block_total")
     answer = gateway.verify(EVIL_SQL).json
     assert answer["session_flags"] == ["monitored:sql-drop-table", "would_block"]
     assert (answer["risk_score"], answer["matched_rules"]) == (0, [])

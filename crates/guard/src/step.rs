@@ -80,6 +80,11 @@ impl Head {
         self.values(name).next().is_some()
     }
 
+    /// The names of its headers, each as often as it is there.
+    pub fn into_names(self) -> Vec<String> {
+        self.headers.into_iter().map(|(name, _)| name).collect()
+    }
+
     /// Every value of a header.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         self.headers
