@@ -109,7 +109,10 @@ class Bench:
                 closed[name].append((load["requests"] / load["seconds"], used / load["requests"]))
             rate = FIXED_SHARE * min(median(rps for rps, _ in runs) for runs in closed.values())
             for name, port in gateways.items():
-                fixed[name].append(self.load(port, file, CONNECTIONS // 2, rate))
+                before = machine_ticks()
+                load = self.load(port, file, CONNECTIONS // 2, rate)
+                stolen, ticks = (now - then for now, then in zip(machine_ticks(), before))
+                fixed[name].append(load | {"stolen_pct": 100 * stolen / max(ticks, 1)})
         pairs = list(zip(closed["envoy-plain"], closed["envoy"]))
         calm = list(zip(fixed["envoy-plain"], fixed["envoy"]))
         row = {
@@ -119,7 +122,9 @@ class Bench:
             "cpu_us_none": round(median(plain[1] for plain, _ in pairs) * 1e6, 1),
             "cpu_us_added": round(median(ours[1] - plain[1] for plain, ours in pairs) * 1e6, 1),
             "p50_ms_added": round(median(b["p50_ms"] - a["p50_ms"] for a, b in calm), 3),
+            "p99_ms_none": round(median(a["p99_ms"] for a, _ in calm), 3),
             "p99_ms_added": round(median(b["p99_ms"] - a["p99_ms"] for a, b in calm), 3),
+            "stolen_pct": round(median(b["stolen_pct"] for _, b in calm), 1),
             "rps_ratio": round(median(ours[0] / plain[0] for plain, ours in pairs), 3),
             "rss_mib_added": round(self.rss_mib("envoy") - self.rss_mib("envoy-plain"), 1),
         }
@@ -191,6 +196,12 @@ def without_filter(stack: Stack, gateway_port: int, admin_port: int) -> str:
     return text
 
 
+def machine_ticks() -> tuple[int, int]:
+    """Of all processors: the ticks that went to other guests of the host, and all there were."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return ticks[7], sum(ticks)
+
+
 def answers(url: str) -> bool:
     try:
         return ask("GET", url, timeout_seconds=2).status == 200
@@ -204,7 +215,7 @@ def machine() -> str:
     return f"{os.cpu_count()} x {name}, {platform.system()}"
 
 
-COLUMNS = ("workers", "body_bytes", "mint", "cpu_us_none", "cpu_us_added", "p50_ms_added", "p99_ms_added", "rps_ratio", "rss_mib_added")  # fmt: skip
+COLUMNS = ("workers", "body_bytes", "mint", "cpu_us_none", "cpu_us_added", "p50_ms_added", "p99_ms_none", "p99_ms_added", "stolen_pct", "rps_ratio", "rss_mib_added")  # fmt: skip
 
 
 def format_row(row: dict[str, Any]) -> str:
