@@ -9,6 +9,11 @@ use clampd_model::{AUDIT_BATCH_EVENTS_MAX, AuditEvent};
 const QUEUE_EVENTS_MAX: usize = 20_000;
 /// The most bytes of them.
 const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How many events a batch has where others wait: few enough that sending them does not hold up the
+/// worker's requests.
+const BATCH_EVENTS: usize = 200;
+/// Beyond so many waiting events batches are as large as may be.
+const BACKLOG_EVENTS: usize = 10 * BATCH_EVENTS;
 /// The most bytes in one batch.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// How long to wait after the first failure, and at most.
@@ -44,6 +49,12 @@ impl AuditQueue {
         self.waiting.len()
     }
 
+    /// Whether there is a batch that need not wait for more events. Others wait for a tick: what
+    /// a batch costs is for a call, not for its events.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting.len() >= BATCH_EVENTS
+    }
+
     /// The next batch, if it is time for one: at most one is on its way at a time.
     pub(crate) fn next_batch(&self, to: &ControlPlane, now: Micros) -> Option<(Callout, usize)> {
         if self.waiting.is_empty() || self.on_its_way.is_some() || now < self.not_before {
@@ -51,7 +62,13 @@ impl AuditQueue {
         }
         let mut body = b"{\"events\":[".to_vec();
         let mut events = 0;
-        for event in self.waiting.iter().take(AUDIT_BATCH_EVENTS_MAX) {
+        let is_behind = self.waiting.len() > BACKLOG_EVENTS;
+        let most = if is_behind {
+            AUDIT_BATCH_EVENTS_MAX
+        } else {
+            BATCH_EVENTS
+        };
+        for event in self.waiting.iter().take(most) {
             if events > 0 {
                 if body.len() + event.len() > BATCH_BYTES_MAX {
                     break;

@@ -125,8 +125,10 @@ impl Context for Root {
             Some(Delivery::Later) => {
                 host::warn(&format!("clampd: audit events wait, status {status}"));
             }
-            Some(Delivery::Acknowledged) => send_audit(worker, now),
-            None => {}
+            Some(Delivery::Acknowledged) if worker.audit.borrow().is_full() => {
+                send_audit(worker, now);
+            }
+            Some(Delivery::Acknowledged) | None => {}
         }
     }
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import Any
 
 from gateway import EVIL_SQL, SAFE_SQL, Gateway
@@ -85,6 +86,18 @@ def test_nothing_that_matched_is_logged(gateway: Gateway):
     gateway.proxy({"sql": "DROP TABLE quagga_sightings"})
     gateway.call("/v1/scan-output", {"text": "quagga_sightings SSN: 123-45-6789"})
     assert b"quagga_sightings" not in gateway.stack.processes.log("envoy").read_bytes()
+
+
+def test_events_share_their_way_to_the_control_plane(gateway: Gateway):
+    """One call carries what came up in a tenth of a second, however fast the last was answered."""
+    sent = "cluster.clampd_control_plane.upstream_rq_completed"
+    before, began = gateway.envoy_stat(sent), time.monotonic()
+    for _ in range(1_500):
+        last = gateway.call("/v1/scan-input", {"text": "hello"}).json
+    calls = gateway.envoy_stat(sent) - before
+    # Ten a second of each of two workers, and what else is asked.
+    assert calls < 20 * (time.monotonic() - began) + 20
+    assert event(gateway, last["request_id"])["tool_action"] == "scan-input"
 
 
 def test_where_it_is_required_nothing_passes_before_its_event_is_kept(own_stack: Stack):
