@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -247,6 +248,8 @@ def main() -> int:
     parser.add_argument("--bodies", type=numbers, default=[1, 4, 16, 128], help="KiB")
     parser.add_argument("--write", action="store_true", help="write it to docs/performance.md too")
     options = parser.parse_args()
+    # An order to end is an exit like any other, so that nothing is left running.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     bench = Bench(options)
     began = time.monotonic()
     print(f"machine: {machine()}\n")
