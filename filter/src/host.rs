@@ -11,7 +11,7 @@ use proxy_wasm::{
     types::{BufferType, LogLevel, MapType},
 };
 
-/// Randomness is drawn for so many exchanges at once, since asking the host costs more than it is.
+/// For so many exchanges randomness is drawn at once: the call is most of what it costs.
 const SEEDS_DRAWN: usize = 64;
 
 /// The time.
@@ -96,6 +96,8 @@ pub(crate) fn reply(reply: &Reply) {
 
 /// The head of the answer. Its headers must not have been released.
 pub(crate) fn response_head() -> ResponseHead {
+    // All at once, each header as often as it is there. Names are tokens: Envoy refuses an answer
+    // with others, which this call could not read.
     let headers = hostcalls::get_map_bytes(MapType::HttpResponseHeaders).unwrap_or_default();
     let values = |name| {
         let of_name = headers.iter().filter(move |(n, _)| n == name);

@@ -1,9 +1,9 @@
 //! Counters and gauges, by the names that dashboards know.
 //!
-//! A counter adds up in the VM and is told to Envoy at the next tick: a call of the host for each
-//! thing counted would be a tenth of what an exchange asks of the host.
+//! A counter adds up in the VM and is told to Envoy at the next tick, since each call of the host
+//! costs the exchange that makes it.
 
-use std::cell::Cell;
+use std::{cell::Cell, rc::Rc};
 
 use clampd_guard::{EXEMPTED, Judgement, MODEL_CALL, Micros, WOULD_BLOCK};
 use clampd_model::{AuditEvent, Verdict};
@@ -12,20 +12,22 @@ use proxy_wasm::{hostcalls, types::MetricType};
 /// The metrics of one VM. Envoy adds those of all VMs up.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    requests: Counter,
-    denied: Counter,
-    allowed: Counter,
-    flagged: Counter,
-    would_block: Counter,
-    exempted: Counter,
-    circuit_opened: Counter,
-    cache_hits: Counter,
-    latency_sum: Counter,
-    latency_count: Counter,
-    audit_lost: Counter,
+    /// All that are counted below.
+    counters: Vec<Rc<Counter>>,
+    requests: Rc<Counter>,
+    denied: Rc<Counter>,
+    allowed: Rc<Counter>,
+    flagged: Rc<Counter>,
+    would_block: Rc<Counter>,
+    exempted: Rc<Counter>,
+    circuit_opened: Rc<Counter>,
+    cache_hits: Rc<Counter>,
+    latency_sum: Rc<Counter>,
+    latency_count: Rc<Counter>,
+    audit_lost: Rc<Counter>,
     audit_queued: Gauge,
     bundle_revision: Gauge,
-    bundle_refused: Counter,
+    bundle_refused: Rc<Counter>,
 }
 
 #[derive(Debug)]
@@ -41,9 +43,14 @@ struct Gauge(Option<u32>);
 impl Metrics {
     /// Defines all of them, so that they can be seen before the first request.
     pub(crate) fn define() -> Self {
-        let counter = |name| Counter {
-            id: hostcalls::define_metric(MetricType::Counter, name).ok(),
-            pending: Cell::default(),
+        let mut counters = Vec::new();
+        let mut counter = |name| {
+            let counter = Rc::new(Counter {
+                id: hostcalls::define_metric(MetricType::Counter, name).ok(),
+                pending: Cell::default(),
+            });
+            counters.push(Rc::clone(&counter));
+            counter
         };
         let gauge = |name| Gauge(hostcalls::define_metric(MetricType::Gauge, name).ok());
         Self {
@@ -61,43 +68,13 @@ impl Metrics {
             audit_queued: gauge("agentguard_audit_queued"),
             bundle_revision: gauge("agentguard_bundle_revision"),
             bundle_refused: counter("agentguard_bundle_refused_total"),
+            counters,
         }
     }
 
     /// Tells Envoy what was counted since the last time.
     pub(crate) fn tell(&self) {
-        let Self {
-            requests,
-            denied,
-            allowed,
-            flagged,
-            would_block,
-            exempted,
-            circuit_opened,
-            cache_hits,
-            latency_sum,
-            latency_count,
-            audit_lost,
-            bundle_refused,
-            audit_queued: _,
-            bundle_revision: _,
-        } = self;
-        for counter in [
-            requests,
-            denied,
-            allowed,
-            flagged,
-            would_block,
-            exempted,
-            circuit_opened,
-            cache_hits,
-            latency_sum,
-            latency_count,
-            audit_lost,
-            bundle_refused,
-        ] {
-            counter.tell();
-        }
+        self.counters.iter().for_each(|counter| counter.tell());
     }
 
     /// Counts a judgement. What was answered without judging anyone does not count.

@@ -110,10 +110,11 @@ class Bench:
                 closed[name].append((load["requests"] / load["seconds"], used / load["requests"]))
             rate = FIXED_SHARE * min(median(rps for rps, _ in runs) for runs in closed.values())
             for name, port in gateways.items():
-                before = machine_ticks()
+                stolen, all_ticks = machine_ticks()
                 load = self.load(port, file, CONNECTIONS // 2, rate)
-                stolen, ticks = (now - then for now, then in zip(machine_ticks(), before))
-                fixed[name].append(load | {"stolen_pct": 100 * stolen / max(ticks, 1)})
+                stolen_since, all_since = machine_ticks()
+                share = (stolen_since - stolen) / max(all_since - all_ticks, 1)
+                fixed[name].append(load | {"stolen_pct": 100 * share})
         pairs = list(zip(closed["envoy-plain"], closed["envoy"]))
         calm = list(zip(fixed["envoy-plain"], fixed["envoy"]))
         row = {
